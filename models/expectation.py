@@ -1,0 +1,88 @@
+"""What a bundle expects of one customer: scores, money and reasons."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+SERVED_BY: Final = ("lightgbm", "logistic", "recency", "base_rate")
+SCORES: Final = (
+    "churn_risk",
+    "repurchase_likelihood",
+    "promoter_likelihood",
+    "expected_margin",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why a score reads as it does: one group of features, in words.
+
+    Attributes
+    ----------
+    code : str
+        Feature group in capitals, such as ``RECENCY``.
+    score : str
+        Name of the score it speaks of.
+    points : float
+        Percentage points that the group adds to the score (negative: takes away).
+    direction : str
+        ``raises`` or ``lowers``.
+    text : str
+        One sentence for a marketer; states facts, claims no cause.
+    """
+
+    code: str
+    score: str
+    points: float
+    direction: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """One prediction, with what it means.
+
+    Attributes
+    ----------
+    value : float or None
+        Probability 0-1, or money over the window for `expected_margin`.
+        None: the customer is outside the population the score speaks of; `note` says why.
+    window_days : int
+        Length of the label window.
+    base_rate : float
+        Mean outcome in the training population.
+    served_by : str
+        One of `SERVED_BY`.
+    """
+
+    name: str
+    value: float | None
+    window_days: int
+    base_rate: float
+    served_by: str
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Expectation:
+    """Everything the engine may know about a customer's likely future.
+
+    Attributes
+    ----------
+    scores : mapping of score name to Score
+        Only scores that the bundle holds.
+    usual_margin : float
+        The customer's own average margin over `horizon_days`, whatever the recent silence:
+        what there is to win back. Money in currency units.
+    reasons : tuple of Reason
+        For all probability scores, strongest first within each.
+    """
+
+    scores: Mapping[str, Score]
+    usual_margin: float
+    reasons: tuple[Reason, ...] = ()
+
+    def value(self, name: str) -> float | None:
+        """Value of a score; None where the bundle has none for this customer."""
+        score = self.scores.get(name)
+        return None if score is None else score.value

@@ -1,0 +1,1 @@
+"""What we do: choose a communication, log it, answer the CRM."""
