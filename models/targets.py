@@ -1,0 +1,229 @@
+"""What is predicted: the question, who it is asked of, and when its answer is known."""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Final
+
+from features.signals import KNOWN_EVENTS
+
+CHURN: Final = "churn_risk"
+REPURCHASE: Final = "repurchase_likelihood"
+TARGET_NAMES: Final = (CHURN, REPURCHASE)
+OUTCOMES: Final = ("absence", "presence")
+SHIPPED: Final = Path(__file__).with_name("targets.toml")
+
+
+class InvalidTargets(ValueError):
+    """A `targets.toml` that cannot be used."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One yes-or-no question about the days after `as_of`.
+
+    Attributes
+    ----------
+    name : str
+        Name of the score, one of `TARGET_NAMES`.
+    question : str
+        The question in words, printed with every score.
+    outcome : str
+        ``absence``: the answer is yes if no `event` falls into the label window;
+        ``presence``: yes if at least one does.
+    event : str
+        The event that is looked for.
+    window_days : int
+        Length of the label window ``[as_of, as_of + window_days)``.
+    at_risk_days : int
+        The question is asked of customers with an `event` in the days
+        ``[as_of - at_risk_days, as_of)`` that was known at `as_of`.
+    minimum_rows, minimum_of_each : int
+        Rows, and rows of either answer, that training needs before it fits more than a rule.
+    """
+
+    name: str
+    question: str
+    outcome: str
+    window_days: int
+    at_risk_days: int
+    event: str = "Order Completed"
+    minimum_rows: int = 400
+    minimum_of_each: int = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Targets:
+    """The targets of one company, by name, in the order of `TARGET_NAMES`."""
+
+    targets: tuple[Target, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the scores."""
+        return tuple(target.name for target in self.targets)
+
+    def __getitem__(self, name: str) -> Target:
+        for target in self.targets:
+            if target.name == name:
+                return target
+        raise InvalidTargets(
+            f"no target '{name}'; targets are {', '.join(self.names)}; "
+            "add it to targets.toml and train again"
+        )
+
+    @property
+    def longest_window_days(self) -> int:
+        """Days until the answers to all questions are known."""
+        return max(target.window_days for target in self.targets)
+
+
+@dataclass(frozen=True, slots=True)
+class Windows:
+    """Lengths in days, as `nextbest doctor` proposes them from the customers' own gaps.
+
+    The defaults are those of a grocery shop, Complete Journey: nine in ten gaps between
+    two orders are shorter than 28 days, half are shorter than 7.
+    """
+
+    churn_days: int = 28
+    at_risk_days: int = 56
+    repurchase_days: int = 7
+
+
+def load_targets(path: Path = SHIPPED) -> Targets:
+    """Targets of a `targets.toml`; by default the shipped one.
+
+    Raises
+    ------
+    InvalidTargets
+        If the file is no TOML, or holds a name, a key or a value that is not allowed.
+    """
+    try:
+        found = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise InvalidTargets(
+            f"{path}: no such file; `nextbest init` writes one, or name another with --targets"
+        ) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InvalidTargets(f"{path.name}: not TOML: {error}; mend that line") from error
+    return targets_from_tables(found, path.name)
+
+
+def targets_from_tables(tables: Mapping[str, object], source: str) -> Targets:
+    """Targets from parsed tables, one a name; `source` is what errors call them.
+
+    Raises
+    ------
+    InvalidTargets
+        See `load_targets`.
+    """
+    for name in tables:
+        _require_known(f"{source}: unknown target", name, TARGET_NAMES, "targets")
+    for name in TARGET_NAMES:
+        if name not in tables:
+            raise InvalidTargets(
+                f"{source}: no table [{name}]; both {' and '.join(TARGET_NAMES)} are needed; add it"
+            )
+    targets = Targets(tuple(_target(name, tables[name], source) for name in TARGET_NAMES))
+    churn, repurchase = targets[CHURN], targets[REPURCHASE]
+    if churn.window_days == repurchase.window_days and churn.event == repurchase.event:
+        raise InvalidTargets(
+            f"{source}: {CHURN} and {REPURCHASE} both have window_days = {churn.window_days}; "
+            "with one window each is the other turned round; give them different windows"
+        )
+    return targets
+
+
+def targets_toml(windows: Windows) -> str:
+    """Text of a `targets.toml` with these windows, for a company to edit."""
+    churn, at_risk, repurchase = (
+        windows.churn_days,
+        windows.at_risk_days,
+        windows.repurchase_days,
+    )
+    return f"""\
+# What is predicted, and of whom. Edit it, then run `nextbest train`.
+# `nextbest doctor` proposes the days from your own customers' gaps between orders.
+#
+# outcome      "absence": yes if the event does not happen in the window; "presence": if it does
+# window_days  the window in which the answer shows
+# at_risk_days asked of customers who did it within so many days before
+
+[{CHURN}]
+question = "Will this customer place no order in the next {churn} days?"
+outcome = "absence"
+event = "Order Completed"
+window_days = {churn}
+at_risk_days = {at_risk}
+
+[{REPURCHASE}]
+question = "Will this customer order again in the next {repurchase} days?"
+outcome = "presence"
+event = "Order Completed"
+window_days = {repurchase}
+at_risk_days = {at_risk}
+"""
+
+
+def tables(targets: Targets) -> dict[str, dict[str, str | int]]:
+    """Inverse of `targets_from_tables`."""
+    rows = {target.name: asdict(target) for target in targets.targets}
+    for row in rows.values():
+        del row["name"]
+    return rows
+
+
+def _target(name: str, table: object, source: str) -> Target:
+    where = f"{source}: target '{name}'"
+    if not isinstance(table, dict):
+        raise InvalidTargets(f"{where}: {table!r}; must be a table; write [{name}] above its keys")
+    keys = {field.name: field.type for field in fields(Target) if field.name != "name"}
+    for key, value in table.items():
+        _require_known(f"{where}: unknown key", key, tuple(keys), "keys")
+        kind = int if keys[key] is int else str
+        if not isinstance(value, kind) or isinstance(value, bool):
+            word = "a whole number" if kind is int else "text in quotes"
+            raise InvalidTargets(f"{where}: {key} = {value!r}; must be {word}; correct it")
+    for key in ("question", "outcome", "window_days", "at_risk_days"):
+        if key not in table:
+            raise InvalidTargets(f"{where}: no '{key}'; it has no default; add it")
+    target = Target(name=name, **table)
+    _require_ranges(target, where)
+    return target
+
+
+def _require_ranges(target: Target, where: str) -> None:
+    if target.outcome not in OUTCOMES:
+        raise InvalidTargets(
+            f"{where}: outcome = '{target.outcome}'; outcomes are {', '.join(OUTCOMES)}; choose one"
+        )
+    expected = "absence" if target.name == CHURN else "presence"
+    if target.outcome != expected:
+        raise InvalidTargets(
+            f"{where}: outcome = '{target.outcome}'; must be '{expected}', since a high "
+            f"{target.name} would else mean its opposite; correct it"
+        )
+    if target.event not in KNOWN_EVENTS:
+        _require_known(f"{where}: unknown event", target.event, tuple(KNOWN_EVENTS), "")
+    if not target.question.strip():
+        raise InvalidTargets(f"{where}: question = ''; must say in words what is asked; write it")
+    # Two years: more than the history that most shops have, so surely a slip of the keyboard.
+    limits = (("window_days", 1, 730), ("at_risk_days", 1, 730), ("minimum_rows", 1, 10**9))
+    for key, low, high in (*limits, ("minimum_of_each", 1, 10**9)):
+        value = getattr(target, key)
+        if not low <= value <= high:
+            raise InvalidTargets(
+                f"{where}: {key} = {value}; must lie between {low} and {high}; correct it"
+            )
+
+
+def _require_known(problem: str, word: str, allowed: tuple[str, ...], kind: str) -> None:
+    if word in allowed:
+        return
+    near = get_close_matches(word, allowed, n=1)
+    hint = f"did you mean '{near[0]}'?" if near else "correct it or take it out"
+    listed = f"{kind} are {', '.join(allowed)}; " if kind and not near else ""
+    raise InvalidTargets(f"{problem} '{word}'; {listed}{hint}")
