@@ -1,0 +1,137 @@
+"""The tables of the store: what is kept, column by column.
+
+Times are int64 microseconds UTC. SQLite keeps any value in any column unless told otherwise, so
+whatever is counted or compared carries a check of its type.
+"""
+
+from typing import Final
+
+import sqlalchemy as sa
+
+SCHEMA_VERSION: Final = "1"
+
+METADATA: Final = sa.MetaData()
+
+meta = sa.Table(
+    "meta",
+    METADATA,
+    sa.Column("key", sa.Text, primary_key=True),
+    sa.Column("value", sa.Text, nullable=False),
+)
+
+customers = sa.Table(
+    "customers",
+    METADATA,
+    sa.Column("customer_id", sa.Text, primary_key=True),
+    sa.Column("signals", sa.LargeBinary, nullable=False),  # six int64 columns, see signals.pack
+    sa.Column("written_at", sa.Integer, nullable=False),
+)
+
+consents = sa.Table(
+    "consents",
+    METADATA,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("customer_id", sa.Text, nullable=False),
+    sa.Column("channel", sa.Text, nullable=False),
+    sa.Column("purpose", sa.Text, nullable=False),
+    sa.Column("given", sa.Integer, nullable=False),
+    sa.Column("objection", sa.Integer, nullable=False),
+    sa.Column("evidence", sa.Text),
+    sa.Column("occurred_at", sa.Integer, nullable=False),
+    sa.Column("received_at", sa.Integer, nullable=False),
+    sa.Column("recorded_at", sa.Integer, nullable=False),
+    # The same change imported twice is one change.
+    sa.UniqueConstraint("customer_id", "channel", "purpose", "occurred_at", "given", "objection"),
+    sa.CheckConstraint("given IN (0, 1) AND objection IN (0, 1)"),
+    sa.CheckConstraint("typeof(occurred_at) = 'integer' AND typeof(received_at) = 'integer'"),
+)
+
+decisions = sa.Table(
+    "decisions",
+    METADATA,
+    sa.Column("sequence", sa.Integer, primary_key=True),
+    sa.Column("id", sa.Text, nullable=False, unique=True),
+    sa.Column("customer_id", sa.Text, nullable=False),
+    sa.Column("as_of", sa.Integer, nullable=False),
+    sa.Column("recorded_at", sa.Integer, nullable=False),
+    sa.Column("not_before", sa.Integer, nullable=False),
+    sa.Column("reconsider_at", sa.Integer, nullable=False),
+    sa.Column("valid_until", sa.Integer, nullable=False),
+    sa.Column("communication", sa.Text, nullable=False),
+    sa.Column("channel", sa.Text, nullable=False),
+    sa.Column("message_class", sa.Text, nullable=False),
+    sa.Column("arm", sa.Text, nullable=False),
+    sa.Column("arm_share", sa.Float, nullable=False),
+    sa.Column("selection_probability", sa.Float, nullable=False),
+    sa.Column("probabilities", sa.Text, nullable=False),  # JSON: communication -> probability
+    sa.Column("effects", sa.Text, nullable=False),  # JSON: the allowed set, best first
+    sa.Column("refusals", sa.Text, nullable=False),  # JSON
+    sa.Column("scores", sa.Text, nullable=False),  # JSON
+    sa.Column("reasons", sa.Text, nullable=False),  # JSON
+    sa.Column("stage", sa.Text, nullable=False),
+    sa.Column("flags", sa.Text, nullable=False),  # JSON
+    sa.Column("consent", sa.Text, nullable=False),  # JSON
+    sa.Column("bundle", sa.Text, nullable=False),
+    sa.Column("catalog", sa.Text, nullable=False),
+    sa.Column("policy", sa.Text, nullable=False),
+    sa.Column("fingerprint", sa.Text, nullable=False),
+    sa.Column("features", sa.LargeBinary, nullable=False),  # float64, in the fingerprint's order
+    sa.Column("fallback", sa.Integer, nullable=False),
+    sa.Column("note", sa.Text, nullable=False),
+    sa.Column("scope", sa.Text, nullable=False),  # what the caller limited the choice to
+    sa.Column("request", sa.Text, nullable=False),  # JSON: the rest of what the caller said
+    sa.Column("answer", sa.LargeBinary, nullable=False),
+    sa.CheckConstraint("typeof(as_of) = 'integer' AND typeof(valid_until) = 'integer'"),
+    # A probability of zero could not have been chosen; NaN arrives here as NULL and is refused.
+    sa.CheckConstraint("selection_probability > 0 AND selection_probability <= 1.000000001"),
+    sa.CheckConstraint("fallback IN (0, 1)"),
+    sa.Index("decisions_by_customer", "customer_id", "as_of"),
+)
+
+idempotency = sa.Table(
+    "idempotency",
+    METADATA,
+    sa.Column("key", sa.Text, primary_key=True),
+    sa.Column("request_hash", sa.Text, nullable=False),
+    # Claimed before the decision exists, hence checked only at the commit.
+    sa.Column(
+        "decision_id",
+        sa.Text,
+        sa.ForeignKey("decisions.id", deferrable=True, initially="DEFERRED"),
+        nullable=False,
+    ),
+    sa.Column("recorded_at", sa.Integer, nullable=False, index=True),
+)
+
+customer_lock = sa.Table(
+    "customer_lock",
+    METADATA,
+    sa.Column("customer_id", sa.Text, primary_key=True),
+    sa.Column("turns", sa.Integer, nullable=False),
+)
+
+api_keys = sa.Table(
+    "api_keys",
+    METADATA,
+    sa.Column("sha256", sa.Text, primary_key=True),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("created_at", sa.Integer, nullable=False),
+)
+
+champion = sa.Table(
+    "champion",
+    METADATA,
+    sa.Column("place", sa.Integer, primary_key=True),
+    sa.Column("sha256", sa.Text, nullable=False),
+    sa.Column("changed_at", sa.Integer, nullable=False),
+    sa.CheckConstraint("place = 1"),  # there is one champion
+)
+
+switches = sa.Table(
+    "switches",
+    METADATA,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("is_on", sa.Integer, nullable=False),
+    sa.Column("changed_at", sa.Integer, nullable=False),
+    sa.CheckConstraint("is_on IN (0, 1)"),
+)
