@@ -4,19 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from features.stage import STAGES as STAGES
 from models.expectation import Expectation
 
 NO_CONTACT: Final = "no_contact"
-STAGES: Final = (
-    "visitor",
-    "prospect",
-    "onboarding",
-    "active",
-    "lapsing",
-    "lapsed",
-    "won_back",
-    "ended",
-)
 FLAGS: Final = (
     "cart_open",
     "order_in_transit",
