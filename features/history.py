@@ -1,0 +1,246 @@
+"""The history: every accepted signal, in append-only Parquet parts."""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fcntl import LOCK_EX, flock
+from pathlib import Path
+from typing import Final
+
+import duckdb
+import numpy as np
+
+from features.signals import DAY, EMPTY, Int64Array, SignalColumns, SignalLog
+
+# Columns of a part. The first thirteen are the canonical columns; times are microseconds UTC.
+# `amount_minor` and `value` hold `ABSENT` where there is no number, the codes 0 for no name.
+PART_COLUMNS: Final = {
+    "message_id": "VARCHAR",
+    "customer_id": "VARCHAR",
+    "event": "VARCHAR",
+    "occurred_at": "BIGINT",
+    "received_at": "BIGINT",
+    "amount": "DECIMAL(18, 2)",
+    "currency": "VARCHAR",
+    "category": "VARCHAR",
+    "channel": "VARCHAR",
+    "score": "DECIMAL(18, 3)",
+    "communication": "VARCHAR",
+    "selection_probability": "DOUBLE",
+    "properties": "VARCHAR",
+    "arrival_assumed": "BOOLEAN",
+    "event_code": "BIGINT",
+    "amount_minor": "BIGINT",
+    "value": "BIGINT",
+    "category_code": "BIGINT",
+}
+_CODED: Final = (
+    "event_code",
+    "occurred_at",
+    "received_at",
+    "amount_minor",
+    "value",
+    "category_code",
+)
+_CONSENT_EVENTS: Final = (
+    "Consent Given",
+    "Consent Withdrawn",
+    "Objection Raised",
+    "Unsubscribed",
+)
+
+
+class EmptyHistory(LookupError):
+    """The history holds no signals yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConsentChange:
+    """One change of what a customer allows.
+
+    Attributes
+    ----------
+    channel, purpose : str
+        Such as ``email`` and ``marketing``. Empty `channel`: every channel.
+    given : bool
+        False: withdrawn.
+    evidence : str
+        What proves it; the message id where the signal names nothing else.
+    objection : bool
+        Whether the customer objects to all direct marketing.
+    """
+
+    customer_id: str
+    channel: str
+    purpose: str
+    given: bool
+    evidence: str
+    occurred_at: int
+    received_at: int
+    objection: bool
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """The signals of one home. Making the object touches no disk."""
+
+    folder: Path
+
+    def parts(self) -> tuple[Path, ...]:
+        """Files that hold the signals, by name."""
+        return tuple(sorted(self.folder.glob("part-*.parquet")))
+
+    def load(self, received_before: int | None = None) -> SignalLog:
+        """All signals, or those received before a moment, sorted by customer and time.
+
+        Signals of one customer at one moment are sorted by all their other columns, so the
+        order in which files came makes no difference.
+        """
+        if not self.parts():
+            return SignalLog((), np.zeros(1, dtype=np.int64), EMPTY)
+        before = "" if received_before is None else f"where received_at < {int(received_before)}"
+        with self._connection() as connection:
+            owners = connection.execute(
+                f"select customer_id, count(*)::bigint as n from history {before} "
+                "group by customer_id order by customer_id"
+            ).fetchnumpy()
+            # Sorting by a number is several times faster than by the id: rank the ids first.
+            connection.execute(
+                "create temp table ranks as select customer_id, "
+                "row_number() over (order by customer_id) as customer_rank "
+                f"from (select distinct customer_id from history {before})"
+            )
+            found = connection.execute(
+                f"select {', '.join(_CODED)} from history join ranks using (customer_id) {before} "
+                "order by customer_rank, occurred_at, received_at, event_code, amount_minor, "
+                "value, category_code"
+            ).fetchnumpy()
+        starts = np.zeros(len(owners["n"]) + 1, dtype=np.int64)
+        np.cumsum(owners["n"], out=starts[1:])
+        columns = SignalColumns(*(_int64(found[name]) for name in _CODED))
+        return SignalLog(tuple(str(owner) for owner in owners["customer_id"]), starts, columns)
+
+    def data_end(self) -> int:
+        """Midnight after the last signal occurred or was received: the data set's own clock.
+
+        Raises
+        ------
+        EmptyHistory
+            If there are no signals.
+        """
+        if not self.parts():
+            raise EmptyHistory(
+                f"{self.folder}: no signals yet; bring some in with `nextbest ingest FILE...`"
+            )
+        with self._connection() as connection:
+            found = connection.execute(
+                "select greatest(max(occurred_at), max(received_at)) from history"
+            ).fetchall()
+        # A signal at midnight itself must still lie before the end, hence the whole day more.
+        return (int(found[0][0]) // DAY + 1) * DAY
+
+    def events(self) -> dict[str, int]:
+        """How many signals there are of each event, most frequent first."""
+        if not self.parts():
+            return {}
+        with self._connection() as connection:
+            found = connection.execute(
+                "select event, count(*) from history group by event order by count(*) desc, event"
+            ).fetchall()
+        return {str(event): int(count) for event, count in found}
+
+    def consent_changes(self) -> list[ConsentChange]:
+        """Every consent, withdrawal and objection, in order of time.
+
+        `Unsubscribed` withdraws marketing by e-mail (or by the channel it names). A withdrawal
+        that names no channel counts as an objection: the careful reading of what was said.
+        """
+        if not self.parts():
+            return []
+        names = ", ".join(f"'{name}'" for name in _CONSENT_EVENTS)
+        with self._connection() as connection:
+            found = connection.execute(
+                "select customer_id, event, channel, properties, message_id, occurred_at, "
+                f"received_at from history where event in ({names}) "
+                "order by received_at, occurred_at, customer_id, message_id"
+            ).fetchall()
+        return [_consent_change(*row) for row in found]
+
+    @contextmanager
+    def _connection(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        with duckdb.connect() as connection:
+            connection.execute(f"create view history as select * from {parquet_source(self)}")
+            yield connection
+
+
+def parquet_source(history: History) -> str:
+    """SQL that reads all parts of a history."""
+    files = ", ".join(sql_text(str(path)) for path in history.parts())
+    return f"read_parquet([{files}])"
+
+
+def sql_text(text: str) -> str:
+    """Text as an SQL literal."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def commit_part(history: History, written: Path) -> Path:
+    """Move a finished Parquet file into the history, named by the sha256 of its bytes.
+
+    The bytes are on the disk before the name is, so an interrupted run leaves either the whole
+    part or none.
+    """
+    with written.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+        os.fsync(file.fileno())
+    place = history.folder / f"part-{digest}.parquet"
+    written.replace(place)
+    folder = os.open(history.folder, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+    return place
+
+
+@contextmanager
+def only_writer(history: History) -> Iterator[None]:
+    """Hold the history's lock: two intakes at once could both take the same signal for new."""
+    history.folder.mkdir(parents=True, exist_ok=True)
+    with (history.folder / ".lock").open("w") as lock:
+        flock(lock, LOCK_EX)
+        for left_over in history.folder.glob(".part-*"):
+            left_over.unlink()
+        yield
+
+
+def _consent_change(
+    customer_id: str,
+    event: str,
+    channel: str | None,
+    properties: str | None,
+    message_id: str,
+    *times: int,
+) -> ConsentChange:
+    said = json.loads(properties) if properties else {}
+    named = channel or said.get("channel") or ""
+    objection = event == "Objection Raised" or (event == "Consent Withdrawn" and not named)
+    if event == "Unsubscribed":
+        named = named or "email"
+    return ConsentChange(
+        customer_id=customer_id,
+        channel="" if objection else str(named),
+        purpose="marketing" if objection else str(said.get("purpose") or "marketing"),
+        given=event == "Consent Given",
+        evidence=str(said.get("evidence") or message_id),
+        occurred_at=int(times[0]),
+        received_at=int(times[1]),
+        objection=objection,
+    )
+
+
+def _int64(found: object) -> Int64Array:
+    return np.ascontiguousarray(np.ma.filled(found, 0), dtype=np.int64)  # type: ignore[no-untyped-call]

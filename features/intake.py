@@ -1,0 +1,492 @@
+"""Intake: files in, accepted signals in the history, bad rows in quarantine with reasons."""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Final
+
+import duckdb
+
+from features.checks import absent_sql, checks, content_sql, typed_sql
+from features.history import PART_COLUMNS, History, commit_part, only_writer, parquet_source
+from features.home import Home
+from features.mapping import (
+    FileRule,
+    Mapping_,
+    MappingError,
+    canonical_rule,
+    check_columns,
+    is_canonical,
+)
+from features.row_signals import CANDIDATE_COLUMNS, candidates_sql
+from features.signals import CANONICAL_COLUMNS, KNOWN_EVENTS, REQUIRED_COLUMNS, code, event_key
+from features.text_files import TextFile, UnreadableFile, rows_sql, sql_name, sql_text, text_file
+
+_REUSED: Final = "message_id_reused"
+_REUSED_WORDS: Final = (
+    "the message_id belongs to another signal already; the first received is kept"
+)
+_COLUMNS_WORDS: Final = "the line does not have the columns of the header"
+
+
+class IntakeError(ValueError):
+    """Nothing of these files was taken in."""
+
+
+@dataclass(frozen=True, slots=True)
+class IntakeRules:
+    """What an intake needs to know of the company.
+
+    Attributes
+    ----------
+    currency : str
+        The one currency of the company, such as ``EUR``.
+    now : int or None
+        Microseconds UTC; what lies later is put aside. None: the data set has its own clock.
+    max_quarantine_share : float
+        Above this share of bad rows nothing is taken in: then the mapping is wrong, not the rows.
+    """
+
+    currency: str
+    now: int | None = None
+    max_quarantine_share: float = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class ReasonCount:
+    """One reason for putting rows aside, how often, and one example."""
+
+    name: str
+    words: str
+    rows: int
+    example: str
+
+
+@dataclass(frozen=True, slots=True)
+class IntakeReport:
+    """What became of the rows of some files.
+
+    Attributes
+    ----------
+    rows_read : int
+        Rows in the files, headers not counted.
+    accepted, duplicates : int
+        Signals new to the history, and signals it has already (or that came twice).
+    quarantined : int
+        Rows put aside with at least one reason.
+    silent_rows : int
+        Rows that tell no signal, since the columns that would tell one are empty.
+    arrival_assumed : int
+        Accepted signals without `received_at`: taken as received when they occurred.
+    unknown_events : mapping
+        Accepted event names that no feature knows, with their counts.
+    unused_columns : mapping
+        Columns of files in our own form that are none of ours, by file name.
+    part, quarantine_file : Path or None
+        Where the accepted signals and the bad rows went.
+    """
+
+    files: tuple[str, ...]
+    rows_read: int
+    accepted: int
+    duplicates: int
+    quarantined: int
+    silent_rows: int
+    arrival_assumed: int
+    reasons: tuple[ReasonCount, ...]
+    unknown_events: Mapping[str, int]
+    unused_columns: Mapping[str, tuple[str, ...]]
+    part: Path | None
+    quarantine_file: Path | None
+
+    def lines(self) -> tuple[str, ...]:
+        """The report in words."""
+        told = [
+            f"{self.rows_read:,} rows read from {', '.join(self.files)}: "
+            f"{self.accepted:,} signals accepted, {self.duplicates:,} known already, "
+            f"{self.quarantined:,} rows put aside."
+        ]
+        for reason in self.reasons:
+            told.append(f"  {reason.rows:,} x {reason.words}. Example: {reason.example}")
+        if self.quarantine_file:
+            told.append(f"Rows put aside, with their reasons: {self.quarantine_file}")
+        if self.silent_rows:
+            told.append(
+                f"{self.silent_rows:,} rows tell no signal (their columns for it are empty)."
+            )
+        if self.arrival_assumed:
+            told.append(
+                f"{self.arrival_assumed:,} signals have no received_at: "
+                "taken as received when they occurred."
+            )
+        for event, count in self.unknown_events.items():
+            told.append(
+                f"Unknown event '{event}', {count:,} times: kept, but no feature sees it"
+                f"{_known_like(event)}."
+            )
+        for file, columns in self.unused_columns.items():
+            told.append(f"{file}: columns not used: {', '.join(columns)}.")
+        return tuple(told)
+
+
+def ingest(
+    files: Sequence[Path], mapping: Mapping_ | None, home: Home, rules: IntakeRules
+) -> IntakeReport:
+    """Take files into the history of a home.
+
+    All files together are one batch: it is committed whole or not at all. Bad rows never stop
+    it; they go to quarantine with their reasons. Taking the same file in twice changes nothing.
+
+    Raises
+    ------
+    IntakeError
+        If a file is empty or of another shape, no row is usable, or more than
+        `max_quarantine_share` of the rows are bad. Then nothing is committed.
+    MappingError
+        If the mapping does not fit a file.
+    """
+    if not files:
+        raise IntakeError("no files to take in; name at least one")
+    try:
+        batch = _batch(files, mapping, rules)
+    except UnreadableFile as error:
+        raise IntakeError(f"{error} (nothing was taken in)") from error
+    history = History(home.signals)
+    with only_writer(history), duckdb.connect() as connection:
+        connection.execute("set TimeZone = 'UTC'")
+        spill = home.path / f".spill-{batch.digest[:16]}"
+        connection.execute(f"set temp_directory = {sql_text(str(spill))}")
+        try:
+            return _take_in(connection, batch, history, home, rules)
+        finally:
+            shutil.rmtree(spill, ignore_errors=True)
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """Files with their rules; `digest` names the batch by all that decides its outcome."""
+
+    files: tuple[tuple[TextFile, FileRule], ...]
+    unused_columns: Mapping[str, tuple[str, ...]]
+    digest: str
+
+
+def _batch(files: Sequence[Path], mapping: Mapping_ | None, rules: IntakeRules) -> _Batch:
+    found: list[tuple[TextFile, FileRule]] = []
+    unused: dict[str, tuple[str, ...]] = {}
+    for path in files:
+        rule = mapping.rule(path) if mapping else None
+        file = text_file(path, (rule and rule.delimiter) or None, (rule and rule.encoding) or None)
+        if rule is None:
+            if not is_canonical(file.columns):
+                raise _no_rule(file, mapping)
+            rule = canonical_rule(file.columns)
+            others = tuple(name for name in file.columns if name not in CANONICAL_COLUMNS)
+            if others:
+                unused[path.name] = others
+        check_columns(rule, file)
+        found.append((file, rule))
+    known = json.dumps([[file.digest, repr(rule)] for file, rule in found] + [[rules.currency]])
+    return _Batch(tuple(found), unused, hashlib.sha256(known.encode()).hexdigest())
+
+
+def _no_rule(file: TextFile, mapping: Mapping_ | None) -> Exception:
+    missing = ", ".join(name for name in REQUIRED_COLUMNS if name not in file.columns)
+    if mapping is None:
+        return IntakeError(
+            f"{file.path.name}: the columns {missing} are missing; the file has "
+            f"{', '.join(file.columns)}; draft a mapping with `nextbest init {file.path.name}`, "
+            "or name one with --mapping (nothing was taken in)"
+        )
+    patterns = ", ".join(f"'{rule.pattern}'" for rule in mapping.files)
+    return MappingError(
+        f"{file.path.name}: no [[file]] of the mapping fits this name (patterns: {patterns}), and "
+        f"it lacks the columns {missing}; add a [[file]] for it or correct a pattern"
+    )
+
+
+def _take_in(
+    connection: duckdb.DuckDBPyConnection,
+    batch: _Batch,
+    history: History,
+    home: Home,
+    rules: IntakeRules,
+) -> IntakeReport:
+    counts = [_read(connection, place, *pair) for place, pair in enumerate(batch.files)]
+    rows_read = sum(rows for rows, _ in counts)
+    if not rows_read:
+        names = ", ".join(file.path.name for file, _ in batch.files)
+        raise IntakeError(f"{names}: a header but no rows; export again (nothing was taken in)")
+    connection.execute(f"create table typed as {typed_sql('candidates')}")
+    words = _set_bad_aside(connection, rules)
+    duplicates = _mark_repeats(connection, history)
+    reasons = _reason_counts(connection, batch, words)
+    (quarantined,) = _one(connection, "select count(distinct (file, line)) from bad")
+    quarantine_file = _write_quarantine(connection, batch, home) if quarantined else None
+    accepted, assumed = _one(
+        connection, "select count(*), count(*) filter (arrival_assumed) from fresh"
+    )
+    _refuse_mostly_bad(batch, rows_read, quarantined, reasons, rules, quarantine_file)
+    if not accepted and not duplicates:
+        raise IntakeError(
+            f"{', '.join(file.path.name for file, _ in batch.files)}: no row tells a signal; "
+            "check the mapping's only_where and time columns (nothing was taken in)"
+        )
+    unknown = _unknown_events(connection)
+    part = _write_part(connection, history) if accepted else None
+    return IntakeReport(
+        files=tuple(file.path.name for file, _ in batch.files),
+        rows_read=rows_read,
+        accepted=accepted,
+        duplicates=duplicates,
+        quarantined=quarantined,
+        silent_rows=sum(silent for _, silent in counts),
+        arrival_assumed=assumed,
+        reasons=reasons,
+        unknown_events=unknown,
+        unused_columns=batch.unused_columns,
+        part=part,
+        quarantine_file=quarantine_file,
+    )
+
+
+def _read(
+    connection: duckdb.DuckDBPyConnection, place: int, file: TextFile, rule: FileRule
+) -> tuple[int, int]:
+    """Read a file into `raw_<place>` and its signals into `candidates`; rows, silent rows."""
+    try:
+        connection.execute(
+            f"create table raw_{place} as select row_number() over () as line, * "
+            f"from ({rows_sql(file, f'rejected_{place}')})"
+        )
+    except duckdb.Error as error:
+        raise IntakeError(
+            f"{file.path}: cannot be read ({str(error).splitlines()[0]}); export it again "
+            "(nothing was taken in)"
+        ) from error
+    fields = ", ".join(f"{name} {kind}" for name, kind in CANDIDATE_COLUMNS.items())
+    connection.execute(
+        f"create table if not exists candidates (file integer, line bigint, {fields})"
+    )
+    # Lines that could not be cut into columns are counted from the file's first line, with a
+    # minus sign, so that they never meet the number of a row that could be read.
+    connection.execute("create table if not exists lost (file integer, line bigint, text varchar)")
+    for signal in rule.signals:
+        connection.execute(
+            f"insert into candidates select {place}, * from "
+            f"({candidates_sql(f'raw_{place}', file.columns, rule, signal)})"
+        )
+    lost = 0
+    if file.kind == "csv":
+        connection.execute(
+            f"insert into lost select {place}, -line, any_value(csv_line) "
+            f"from rejected_{place} group by line"
+        )
+        (lost,) = _one(connection, f"select count(*) from lost where file = {place}")
+    (rows,) = _one(connection, f"select count(*) from raw_{place}")
+    (told,) = _one(connection, f"select count(distinct line) from candidates where file = {place}")
+    return rows + lost, rows - told
+
+
+def _set_bad_aside(connection: duckdb.DuckDBPyConnection, rules: IntakeRules) -> dict[str, str]:
+    """Fill `bad` (one line a row and reason) and `good`; the words of each reason."""
+    found = checks(rules.currency, rules.now)
+    connection.execute(
+        "create table bad (file integer, line bigint, reason varchar, shown varchar)"
+    )
+    for name, check in found.items():
+        connection.execute(
+            f"insert into bad select file, line, '{name}', {check.shown} "
+            f"from typed where {check.condition}"
+        )
+    connection.execute("insert into bad select file, line, 'columns', text from lost")
+    connection.execute(
+        f"""create table good as
+        select *, sha256(content) as content_sha,
+          coalesce(given_id, 'sha256:' || sha256(content)) as message_id
+        from (select *, {content_sql()} as content from (
+          select file, line, message_id as given_id, customer_id, event,
+            occurred_us as occurred_at, coalesce(received_us, occurred_us) as received_at,
+            received_us is null as arrival_assumed,
+            (amount_minor / 100::decimal(18, 2))::decimal(18, 2) as amount,
+            if(amount_minor is null, null, coalesce(upper(currency), '{rules.currency}'))
+              as currency,
+            category, channel, (score_thousandths / 1000)::decimal(18, 3) as score,
+            communication, try_cast(selection_probability as double) as selection_probability,
+            properties, amount_minor, value_found, word
+          from typed anti join bad using (file, line)))"""
+    )
+    return {name: check.words for name, check in found.items()} | {
+        _REUSED: _REUSED_WORDS,
+        "columns": _COLUMNS_WORDS,
+    }
+
+
+def _mark_repeats(connection: duckdb.DuckDBPyConnection, history: History) -> int:
+    """Fill `fresh` with signals that are new; add reused ids to `bad`; count duplicates."""
+    connection.execute(
+        "create table first as select message_id, "
+        "min_by(content_sha, (received_at, content_sha)) as content_sha, "
+        "min_by((file, line, received_at), (received_at, content_sha, file, line)) as place, "
+        "false as stored from good group by message_id"
+    )
+    if history.parts():
+        connection.execute(
+            f"""create table stored as
+            select message_id, sha256({content_sql()}) as content_sha
+            from {parquet_source(history)} semi join first using (message_id)"""
+        )
+        connection.execute(
+            "update first set stored = true, content_sha = stored.content_sha "
+            "from stored where first.message_id = stored.message_id"
+        )
+    connection.execute(
+        f"""insert into bad select file, line, '{_REUSED}', message_id
+        from good join first using (message_id)
+        where good.content_sha <> first.content_sha"""
+    )
+    connection.execute(
+        """create table fresh as select good.* from good join first using (message_id)
+        where not first.stored and good.content_sha = first.content_sha
+        qualify row_number() over (
+          partition by message_id order by received_at, file, line) = 1"""
+    )
+    same, fresh = _one(
+        connection,
+        "select (select count(*) from good join first using (message_id) "
+        "where good.content_sha = first.content_sha), (select count(*) from fresh)",
+    )
+    return same - fresh
+
+
+def _reason_counts(
+    connection: duckdb.DuckDBPyConnection, batch: _Batch, words: Mapping[str, str]
+) -> tuple[ReasonCount, ...]:
+    found = connection.execute(
+        """select reason, count(distinct (file, line)),
+          min_by((file, line, shown), (file, line)) as example
+        from bad group by reason order by count(*) desc, reason"""
+    ).fetchall()
+    return tuple(
+        ReasonCount(name, words[name], rows, _example(batch, *_values(example)))
+        for name, rows, example in found
+    )
+
+
+def _values(example: object) -> tuple[int, int, str | None]:
+    file, line, shown = example if isinstance(example, tuple) else tuple(example.values())  # type: ignore[attr-defined]
+    return int(file), int(line), shown
+
+
+def _example(batch: _Batch, file: int, line: int, shown: str | None) -> str:
+    seen = "nothing" if shown is None else f"'{shown[:60]}'"
+    place = f"row {line}" if line > 0 else f"line {-line} of the file"
+    return f"{batch.files[file][0].path.name}, {place}: {seen}"
+
+
+def _write_quarantine(connection: duckdb.DuckDBPyConnection, batch: _Batch, home: Home) -> Path:
+    """Write every bad row as it stood in its file, with its reasons."""
+    home.quarantine.mkdir(parents=True, exist_ok=True)
+    place = home.quarantine / f"{batch.digest[:32]}.parquet"
+    beside = place.with_name(f".{place.name}.part")
+    rows = " union all ".join(
+        f"select {number} as file, line, to_json(raw_{number})::varchar as row from raw_{number} "
+        f"semi join (select line from bad where file = {number}) "
+        "using (line)"
+        for number in range(len(batch.files))
+    )
+    names = [file.path.name for file, _ in batch.files]
+    connection.execute(
+        f"""copy (
+          select [{", ".join(sql_text(name) for name in names)}][b.file + 1] as file,
+            if(b.line > 0, b.line, null) as row_number,
+            if(b.line < 0, -b.line, null) as line_number, string_agg(distinct b.reason, ', ' order by b.reason) as reasons,
+            any_value(coalesce(r.row, l.text)) as row
+          from bad b
+          left join ({rows}) r on r.file = b.file and r.line = b.line
+          left join lost l on l.file = b.file and l.line = b.line
+          group by b.file, b.line order by b.file, b.line
+        ) to {sql_text(str(beside))} (format parquet)"""
+    )
+    beside.replace(place)
+    return place
+
+
+def _refuse_mostly_bad(  # noqa: PLR0913
+    batch: _Batch,
+    rows_read: int,
+    quarantined: int,
+    reasons: tuple[ReasonCount, ...],
+    rules: IntakeRules,
+    quarantine_file: Path | None,
+) -> None:
+    share = quarantined / rows_read
+    if share <= rules.max_quarantine_share:
+        return
+    names = ", ".join(file.path.name for file, _ in batch.files)
+    worst = reasons[0]
+    raise IntakeError(
+        f"{names}: {quarantined:,} of {rows_read:,} rows ({share:.1%}) are bad; at most "
+        f"{rules.max_quarantine_share:.1%} may be. Most often ({worst.rows:,} x): {worst.words}. "
+        f"Example: {worst.example}. All are in {quarantine_file}; correct the mapping or the "
+        "file (nothing was taken in)"
+    )
+
+
+def _unknown_events(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
+    found = connection.execute(
+        "select event, count(*) from fresh group by event order by count(*) desc, event"
+    ).fetchall()
+    return {event: count for event, count in found if event not in KNOWN_EVENTS}
+
+
+def _write_part(connection: duckdb.DuckDBPyConnection, history: History) -> Path:
+    """Code the names of fresh signals and commit them as a part."""
+    keys = connection.execute("select distinct event, word from fresh").fetchall()
+    _code_table(connection, "event_codes", [event_key(event, word) for event, word in keys])
+    categories = connection.execute(
+        "select distinct category from fresh where category is not null"
+    ).fetchall()
+    _code_table(connection, "category_codes", [row[0] for row in categories])
+    keyed = " ".join(
+        f"when {sql_text(event)} then {sql_text(event)} || '/' || word"
+        for event in sorted({event for event, word in keys if word})
+    )
+    name = f"if(word is null, event, case event {keyed} else event end)" if keyed else "event"
+    beside = history.folder / ".part-being-written"
+    kinds = ", ".join(f"{column}::{kind} as {column}" for column, kind in PART_COLUMNS.items())
+    connection.execute(
+        f"""copy (select {kinds} from (
+          select fresh.*, e.code as event_code, coalesce(c.code, 0) as category_code,
+            {absent_sql("fresh.amount_minor")} as amount_minor_,
+            {absent_sql("value_found")} as value
+          from fresh
+          join event_codes e on e.name = {name}
+          left join category_codes c on c.name = category)
+          order by customer_id, occurred_at, received_at, message_id
+        ) to {sql_text(str(beside))} (format parquet, compression zstd)""".replace(
+            "amount_minor::BIGINT as amount_minor", "amount_minor_::BIGINT as amount_minor"
+        )
+    )
+    return commit_part(history, beside)
+
+
+def _code_table(connection: duckdb.DuckDBPyConnection, table: str, names: list[str]) -> None:
+    connection.execute(
+        f"create table {table} as select unnest(?::varchar[]) as name, unnest(?::bigint[]) as code",
+        [names, [code(name) for name in names]],
+    )
+
+
+def _one(connection: duckdb.DuckDBPyConnection, query: str) -> tuple[int, ...]:
+    return tuple(int(value) for value in connection.execute(query).fetchall()[0])
+
+
+def _known_like(event: str) -> str:
+    lower = {name.lower(): name for name in KNOWN_EVENTS}
+    close = get_close_matches(event.lower(), list(lower), n=1)
+    return f"; did you mean '{lower[close[0]]}'?" if close else ""

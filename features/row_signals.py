@@ -1,0 +1,142 @@
+"""From a row of a file to the signals it tells: a rule of the mapping as SQL."""
+
+from typing import Final
+
+from features.history import sql_text
+from features.mapping import ISO, PROPERTY, UNIX_FORMATS, FileRule, SignalRule
+from features.signals import CANONICAL_COLUMNS
+from features.text_files import sql_name
+
+# Canonical columns as text, and the three times already read as microseconds.
+CANDIDATE_COLUMNS: Final = dict.fromkeys(
+    (*CANONICAL_COLUMNS, "ends_at"), "VARCHAR"
+) | dict.fromkeys(("occurred_us", "received_us", "ends_us"), "BIGINT")
+_DATE: Final = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
+_CLOCK: Final = r"[T ][0-9]{2}:[0-9]{2}(:[0-9]{2}([.][0-9]{1,9})?)?"
+_LOCAL_TIME: Final = f"{_DATE}({_CLOCK})?"
+_ZONED_TIME: Final = f"{_DATE}{_CLOCK} ?(Z|[+-][0-9]{{2}}(:?[0-9]{{2}})?)"
+_MICROSECONDS: Final = "[0-9]{16}"  # 2001 to 2286: integer times in Parquet files of our own form
+_MONEY_WORDS: Final = (f"{PROPERTY}discount",)
+
+
+def candidates_sql(table: str, columns: tuple[str, ...], rule: FileRule, signal: SignalRule) -> str:
+    """SQL over a table of text rows: the signals that a rule reads from it.
+
+    Selects `line` and `CANDIDATE_COLUMNS`. Numbers come out with a point for a decimal sign
+    where they could be read; else as they stood, for the checks to name them.
+    """
+    texts = {name: sql_text(value) for name, value in signal.constants.items()} | {
+        name: _cell(column) for name, column in signal.columns.items()
+    }
+    texts["event"] = _event(signal)
+    if rule.currency:
+        texts.setdefault("currency", sql_text(rule.currency))
+    for number in ("amount", "score", "selection_probability", *_MONEY_WORDS):
+        if number in signal.columns and rule.decimal:
+            texts[number] = _number(texts[number], rule)
+    texts["properties"] = _properties(texts)
+    ends = texts.get(f"{PROPERTY}ends_at", f"({texts['properties']}) ->> 'ends_at'")
+    if "properties" in signal.columns:
+        valid = f"json_valid({texts['properties']})"
+        ends = f"if({valid}, ({texts['properties']}) ->> 'ends_at', null)"
+    formats = signal.time_format or rule.time_format
+    fields = [f"{texts.get(name, 'null')} as {name}" for name in CANONICAL_COLUMNS]
+    fields += [f"{ends} as ends_at"]
+    for target, text in (
+        ("occurred_us", texts.get("occurred_at")),
+        ("received_us", texts.get("received_at")),
+        ("ends_us", ends),
+    ):
+        fields.append(f"{_time(text, formats, rule.time_zone)} as {target}")
+    return f"select line, {', '.join(fields)} from {table} {_where(signal)}"
+
+
+def _cell(column: str) -> str:
+    return f"nullif(trim({sql_name(column)}), '')"
+
+
+def _event(signal: SignalRule) -> str:
+    if signal.event:
+        return sql_text(signal.event)
+    cell = _cell(signal.event_column)
+    if not signal.events:
+        return cell
+    renamed = " ".join(
+        f"when {sql_text(theirs)} then {sql_text(ours)}" for theirs, ours in signal.events.items()
+    )
+    return f"case {cell} {renamed} else {cell} end"
+
+
+def _properties(texts: dict[str, str]) -> str:
+    """A whole column of JSON, or an object made of ``properties.<word>``; empty words left out."""
+    words = {
+        name.removeprefix(PROPERTY): text
+        for name, text in texts.items()
+        if name.startswith(PROPERTY)
+    }
+    if not words:
+        return texts.get("properties", "null")
+    pairs = ", ".join(f"{sql_text(word)}: {text}" for word, text in sorted(words.items()))
+    made = f"json_merge_patch('{{}}', to_json({{{pairs}}}))::varchar"
+    made = f"nullif({made}, '{{}}')"
+    if "properties" in texts:
+        whole = texts["properties"]
+        return (
+            f"if({whole} is null or not json_valid({whole}), coalesce({whole}, {made}), "
+            f"json_merge_patch({whole}, coalesce({made}, '{{}}'))::varchar)"
+        )
+    return made
+
+
+def _number(text: str, rule: FileRule) -> str:
+    """A number as people write it: signs of money, spaces and thousands marks taken out."""
+    bare = f"regexp_replace({text}, '[€$£'' \\x{{00A0}}]|EUR|USD|GBP|CHF', '', 'g')"
+    point, mark = (",", ".") if rule.decimal == "," else (".", ",")
+    grouped = f"[+-]?[0-9]{{1,3}}([{mark}][0-9]{{3}})*([{point}][0-9]+)?"
+    plain = f"[+-]?[0-9]+([{point}][0-9]+)?"
+    return (
+        f"if(regexp_full_match({bare}, '{grouped}|{plain}'), "
+        f"replace(replace({bare}, '{mark}', ''), '{point}', '.'), {text})"
+    )
+
+
+def _time(text: str | None, formats: tuple[str, ...], time_zone: str) -> str:
+    """SQL: a time as microseconds UTC; null where no format fits."""
+    if text is None:
+        return "null::bigint"
+    patterns = [f for f in formats if f != ISO and f not in UNIX_FORMATS]
+    tried = []
+    if ISO in formats:
+        tried.append(
+            f"case when regexp_full_match({text}, '{_LOCAL_TIME}') then "
+            + _in_zone(f"try_cast({text} as timestamp)", time_zone)
+            + f" when regexp_full_match({text}, '{_ZONED_TIME}') "
+            f"then epoch_us(try_cast({text} as timestamptz)) "
+            f"when regexp_full_match({text}, '{_MICROSECONDS}') then try_cast({text} as bigint) end"
+        )
+    if patterns:
+        listed = ", ".join(sql_text(pattern) for pattern in patterns)
+        tried.append(_in_zone(f"try_strptime({text}, [{listed}])", time_zone))
+    for unit, microseconds in UNIX_FORMATS.items():
+        if unit in formats:
+            tried.append(
+                f"if(regexp_full_match({text}, '[0-9]{{1,17}}(\\.[0-9]+)?'), "
+                f"(try_cast({text} as decimal(38, 6)) * {microseconds})::bigint, null)"
+            )
+    return f"coalesce({', '.join(tried)})"
+
+
+def _in_zone(timestamp: str, time_zone: str) -> str:
+    if time_zone == "UTC":
+        return f"epoch_us({timestamp})"
+    return f"epoch_us(timezone({sql_text(time_zone)}, {timestamp}))"
+
+
+def _where(signal: SignalRule) -> str:
+    if not signal.only_where:
+        return ""
+    cell = _cell(signal.only_where)
+    if not signal.only_values:
+        return f"where {cell} is not null"
+    values = ", ".join(sql_text(value.lower()) for value in signal.only_values)
+    return f"where lower({cell}) in ({values})"
