@@ -242,5 +242,5 @@ def _consent_change(
     )
 
 
-def _int64(found: object) -> Int64Array:
-    return np.ascontiguousarray(np.ma.filled(found, 0), dtype=np.int64)  # type: ignore[no-untyped-call]
+def _int64(found: Int64Array) -> Int64Array:
+    return np.ascontiguousarray(found, dtype=np.int64)

@@ -12,7 +12,14 @@ from typing import Final
 import duckdb
 
 from features.checks import absent_sql, checks, content_sql, typed_sql
-from features.history import PART_COLUMNS, History, commit_part, only_writer, parquet_source
+from features.history import (
+    PART_COLUMNS,
+    History,
+    commit_part,
+    only_writer,
+    parquet_source,
+    sql_text,
+)
 from features.home import Home
 from features.mapping import (
     FileRule,
@@ -24,7 +31,7 @@ from features.mapping import (
 )
 from features.row_signals import CANDIDATE_COLUMNS, candidates_sql
 from features.signals import CANONICAL_COLUMNS, KNOWN_EVENTS, REQUIRED_COLUMNS, code, event_key
-from features.text_files import TextFile, UnreadableFile, rows_sql, sql_name, sql_text, text_file
+from features.text_files import TextFile, UnreadableFile, rows_sql, text_file
 
 _REUSED: Final = "message_id_reused"
 _REUSED_WORDS: Final = (
@@ -283,7 +290,7 @@ def _read(
     lost = 0
     if file.kind == "csv":
         connection.execute(
-            f"insert into lost select {place}, -line, any_value(csv_line) "
+            f"insert into lost select {place}, -line::bigint, any_value(csv_line) "
             f"from rejected_{place} group by line"
         )
         (lost,) = _one(connection, f"select count(*) from lost where file = {place}")
@@ -404,7 +411,8 @@ def _write_quarantine(connection: duckdb.DuckDBPyConnection, batch: _Batch, home
         f"""copy (
           select [{", ".join(sql_text(name) for name in names)}][b.file + 1] as file,
             if(b.line > 0, b.line, null) as row_number,
-            if(b.line < 0, -b.line, null) as line_number, string_agg(distinct b.reason, ', ' order by b.reason) as reasons,
+            if(b.line < 0, -b.line, null) as line_number,
+            string_agg(distinct b.reason, ', ' order by b.reason) as reasons,
             any_value(coalesce(r.row, l.text)) as row
           from bad b
           left join ({rows}) r on r.file = b.file and r.line = b.line
@@ -416,7 +424,7 @@ def _write_quarantine(connection: duckdb.DuckDBPyConnection, batch: _Batch, home
     return place
 
 
-def _refuse_mostly_bad(  # noqa: PLR0913
+def _refuse_mostly_bad(
     batch: _Batch,
     rows_read: int,
     quarantined: int,
@@ -461,16 +469,14 @@ def _write_part(connection: duckdb.DuckDBPyConnection, history: History) -> Path
     kinds = ", ".join(f"{column}::{kind} as {column}" for column, kind in PART_COLUMNS.items())
     connection.execute(
         f"""copy (select {kinds} from (
-          select fresh.*, e.code as event_code, coalesce(c.code, 0) as category_code,
-            {absent_sql("fresh.amount_minor")} as amount_minor_,
+          select fresh.* replace ({absent_sql("fresh.amount_minor")} as amount_minor),
+            e.code as event_code, coalesce(c.code, 0) as category_code,
             {absent_sql("value_found")} as value
           from fresh
           join event_codes e on e.name = {name}
           left join category_codes c on c.name = category)
           order by customer_id, occurred_at, received_at, message_id
-        ) to {sql_text(str(beside))} (format parquet, compression zstd)""".replace(
-            "amount_minor::BIGINT as amount_minor", "amount_minor_::BIGINT as amount_minor"
-        )
+        ) to {sql_text(str(beside))} (format parquet, compression zstd)"""
     )
     return commit_part(history, beside)
 
