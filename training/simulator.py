@@ -1,0 +1,203 @@
+"""A coffee roaster whose customers are invented, so that every truth about them is known.
+
+`simulate_company` lives through the years day by day, for all people at once. What the shop
+could have seen becomes signals; what only their maker knows (traits, moods, true effects)
+becomes the truth, which is kept apart and which no model may read.
+"""
+
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from features.signals import ANONYMOUS_PREFIX, DAY
+from training.simulator_contacts import (
+    feel,
+    hear_people,
+    part_ways,
+    send_mails,
+    use_app,
+    welcome,
+)
+from training.simulator_effects import (
+    COMMUNICATIONS,
+    PilotRound,
+    pilot_eligible,
+    run_pilot,
+    true_effects,
+)
+from training.simulator_orders import place_orders, run_club, visit
+from training.simulator_people import Shop, draw_traits, new_lives
+from training.simulator_signals import FILES, SignalBook
+
+NAME: Final = "Kestrel Coffee Roasters (simulated)"
+SHORTEST_DAYS: Final = 240  # a pilot of 168 days, ten quiet ones, and some time before
+
+
+class CompanySizeError(ValueError):
+    """The size asked for gives no company that anything could be learnt from."""
+
+
+@dataclass(frozen=True, slots=True)
+class CompanySize:
+    """How many people, for how many days, until when.
+
+    Attributes
+    ----------
+    people : int
+        Visitors, prospects and customers together.
+    days : int
+    end : str
+        Last midnight (UTC), as an ISO date: nothing is known from then on.
+
+    Raises
+    ------
+    CompanySizeError
+        If there are fewer than 50 people or 240 days, or `end` is no date.
+    """
+
+    people: int = 5000
+    days: int = 730
+    end: str = "2026-11-01"
+
+    def __post_init__(self) -> None:
+        if self.people < 50:
+            raise CompanySizeError(
+                f"people = {self.people}; a company needs at least 50, so that each kind of "
+                "person occurs; ask for more"
+            )
+        if self.days < SHORTEST_DAYS:
+            raise CompanySizeError(
+                f"days = {self.days}; a company needs at least {SHORTEST_DAYS}: a pilot of 168 "
+                "days, ten quiet ones and some time before; ask for more"
+            )
+        self.end_at()
+
+    def end_at(self) -> int:
+        """The last midnight in microseconds UTC."""
+        try:
+            midnight = datetime.strptime(self.end, "%Y-%m-%d").replace(tzinfo=UTC)
+        except ValueError as error:
+            raise CompanySizeError(
+                f"end = '{self.end}'; must be a date such as 2026-11-01; correct it"
+            ) from error
+        return int(midnight.timestamp()) * 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class SimulatedCompany:
+    """What was seen, and what is true.
+
+    Attributes
+    ----------
+    name : str
+    end : int
+        Microseconds UTC; every signal arrived before it.
+    signals : mapping of file name to pa.Table in the canonical columns
+    people : pa.Table
+        Truth: one row a person, traits, state and true effect of each communication at `end`.
+    pilot : pa.Table
+        Truth: one row a pilot decision, true effect of each communication at that moment.
+    """
+
+    name: str
+    end: int
+    signals: dict[str, pa.Table]
+    people: pa.Table
+    pilot: pa.Table
+
+
+def simulate_company(rng: np.random.Generator, size: CompanySize | None = None) -> SimulatedCompany:
+    """Simulate the demo company; the same generator state gives the same bytes."""
+    size = size or CompanySize()
+    end = size.end_at()
+    traits = draw_traits(rng, size.people, size.days)
+    shop = Shop(traits, new_lives(traits), SignalBook(), rng, end - size.days * DAY, size.days)
+    rounds: list[PilotRound] = []
+    for day in range(size.days):
+        shop.day = day
+        one = _live_a_day(shop)
+        if one is not None:
+            rounds.append(one)
+    shop.day = size.days
+    ids = pa.array(
+        [
+            f"{ANONYMOUS_PREFIX}v-{number:05d}" if visitor else f"C-{10_000 + number}"
+            for number, visitor in enumerate(traits.visitor.tolist())
+        ]
+    )
+    signals = {name: shop.book.table(name, ids, end) for name in FILES}
+    return SimulatedCompany(NAME, end, signals, _people(shop, ids), _pilot(rounds, ids))
+
+
+def write_company(company: SimulatedCompany, folder: Path) -> list[Path]:
+    """Write the signals as Parquet files below `folder`, the truth below `folder`/truth.
+
+    Returns
+    -------
+    list of Path
+        The files of signals, and only these: the truth is nobody's input.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    truth = folder / "truth"
+    truth.mkdir(exist_ok=True)
+    paths = []
+    for name, table in company.signals.items():
+        path = folder / f"{name}.parquet"
+        pq.write_table(table, path, compression="zstd")
+        paths.append(path)
+    pq.write_table(company.people, truth / "people.parquet", compression="zstd")
+    pq.write_table(company.pilot, truth / "pilot.parquet", compression="zstd")
+    return paths
+
+
+def _live_a_day(shop: Shop) -> PilotRound | None:
+    """Let everybody live through one day."""
+    welcome(shop)
+    feel(shop)
+    one = run_pilot(shop)
+    place_orders(shop)
+    visit(shop)
+    run_club(shop)
+    send_mails(shop)
+    use_app(shop)
+    hear_people(shop)
+    part_ways(shop)
+    return one
+
+
+def _people(shop: Shop, ids: pa.Array) -> pa.Table:
+    """Truth about each person at the end."""
+    columns: dict[str, pa.Array] = {"customer_id": ids}
+    for record in (shop.traits, shop.lives):
+        prefix = "" if record is shop.traits else "end_"
+        for one in fields(record):
+            columns[f"{prefix}{one.name}"] = pa.array(getattr(record, one.name))
+    effects, eligible = true_effects(shop), pilot_eligible(shop)
+    for index, name in enumerate(COMMUNICATIONS):
+        columns[f"effect_{name}"] = pa.array(effects.value[:, index])
+        columns[f"eligible_{name}"] = pa.array(eligible[:, index])
+    return pa.table(columns)
+
+
+def _pilot(rounds: list[PilotRound], ids: pa.Array) -> pa.Table:
+    """Truth about each decision of the pilot."""
+    names = ("no_contact", *COMMUNICATIONS)
+    who = np.concatenate([one.who for one in rounds])
+    chosen = np.concatenate([one.chosen for one in rounds])
+    columns = {
+        "customer_id": ids.take(pa.array(who)),
+        "decided_at": pa.array(np.concatenate([one.at for one in rounds])).cast(pa.timestamp("us")),
+        "communication": pa.array([names[one + 1] for one in chosen.tolist()]),
+        "selection_probability": pa.array(np.concatenate([one.probability for one in rounds])),
+    }
+    value = np.concatenate([one.value for one in rounds])
+    eligible = np.concatenate([one.eligible for one in rounds])
+    for index, name in enumerate(COMMUNICATIONS):
+        columns[f"effect_{name}"] = pa.array(value[:, index])
+        columns[f"eligible_{name}"] = pa.array(eligible[:, index])
+    return pa.table(columns)
