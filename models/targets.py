@@ -12,6 +12,7 @@ from features.signals import KNOWN_EVENTS
 CHURN: Final = "churn_risk"
 REPURCHASE: Final = "repurchase_likelihood"
 TARGET_NAMES: Final = (CHURN, REPURCHASE)
+LEAVING_EVENTS: Final = ("Subscription Cancelled", "Relationship Ended")
 OUTCOMES: Final = ("absence", "presence")
 SHIPPED: Final = Path(__file__).with_name("targets.toml")
 
@@ -34,12 +35,12 @@ class Target:
         ``absence``: the answer is yes if no `event` falls into the label window;
         ``presence``: yes if at least one does.
     event : str
-        The event that is looked for.
+        The event that is looked for in the label window.
     window_days : int
         Length of the label window ``[as_of, as_of + window_days)``.
     at_risk_days : int
-        The question is asked of customers with an `event` in the days
-        ``[as_of - at_risk_days, as_of)`` that was known at `as_of`.
+        The question is asked of customers with an order in ``[as_of - at_risk_days, as_of)``
+        that was known at `as_of`.
     minimum_rows, minimum_of_each : int
         Rows, and rows of either answer, that training needs before it fits more than a rule.
     """
@@ -150,7 +151,7 @@ def targets_toml(windows: Windows) -> str:
 #
 # outcome      "absence": yes if the event does not happen in the window; "presence": if it does
 # window_days  the window in which the answer shows
-# at_risk_days asked of customers who did it within so many days before
+# at_risk_days it is asked of customers who ordered within so many days before
 
 [{CHURN}]
 question = "Will this customer place no order in the next {churn} days?"
@@ -200,14 +201,16 @@ def _require_ranges(target: Target, where: str) -> None:
         raise InvalidTargets(
             f"{where}: outcome = '{target.outcome}'; outcomes are {', '.join(OUTCOMES)}; choose one"
         )
-    expected = "absence" if target.name == CHURN else "presence"
-    if target.outcome != expected:
-        raise InvalidTargets(
-            f"{where}: outcome = '{target.outcome}'; must be '{expected}', since a high "
-            f"{target.name} would else mean its opposite; correct it"
-        )
     if target.event not in KNOWN_EVENTS:
         _require_known(f"{where}: unknown event", target.event, tuple(KNOWN_EVENTS), "")
+    # A shop's churn is an order that does not come, a contract's is a cancellation that does.
+    leaving = target.event in LEAVING_EVENTS
+    expected = "absence" if (target.name == CHURN) != leaving else "presence"
+    if target.outcome != expected:
+        raise InvalidTargets(
+            f"{where}: outcome = '{target.outcome}' of '{target.event}'; must be '{expected}', "
+            f"since a high {target.name} would else mean its opposite; correct it"
+        )
     if not target.question.strip():
         raise InvalidTargets(f"{where}: question = ''; must say in words what is asked; write it")
     # Two years: more than the history that most shops have, so surely a slip of the keyboard.

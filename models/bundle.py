@@ -1,0 +1,376 @@
+"""A bundle: everything that is expected of customers, in one folder of text and JSON.
+
+The manifest lists the sha256 of every other file and the folder is named by the sha256 of the
+manifest, so a name stands for exactly one content. No pickle: loading runs no code of the file.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Final, TypeVar, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.algebra import FeatureSet
+from features.home import write_whole
+from models.classifier import (
+    KINDS,
+    Calibration,
+    Classifier,
+    DamagedModel,
+    Forest,
+    WrongRows,
+    recency_column,
+)
+from models.expectation import Expectation, Reason, Score
+from models.explain import ReasonTexts, reasons
+from models.forest_text import check_forest
+from models.margin import MarginModel
+from models.targets import InvalidTargets, Targets, tables, targets_from_tables
+
+FloatArray = NDArray[np.float64]
+Record = TypeVar("Record")
+
+FORMAT: Final = 1  # of the folder; raise it when an older reader would misread it
+GOLDEN_TOLERANCE: Final = 1e-9
+EXPECTED_MARGIN: Final = "expected_margin"
+
+
+class DamagedBundle(ValueError):
+    """A bundle that is not, byte for byte, what training wrote, or that fits no longer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """How one model did on the test snapshots of one target.
+
+    Numbers are None where there was nothing to test on. `verdict` speaks of LightGBM against
+    the best baseline and is empty for the others; `serves` marks the one in the bundle.
+    """
+
+    target: str
+    model: str
+    rows: int
+    positives: int
+    auc: float | None
+    log_loss: float | None
+    brier: float | None
+    calibration_error: float | None
+    calibration_slope: float | None
+    serves: bool
+    verdict: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Golden:
+    """Rows and what this bundle says of them, to see that it still says the same.
+
+    The rows are quantiles of each feature by itself, so no customer is among them.
+    """
+
+    rows: tuple[tuple[float | None, ...], ...]
+    predictions: Mapping[str, tuple[float, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """Models, and what is needed to read and to trust them.
+
+    Attributes
+    ----------
+    as_of : int
+        Microseconds UTC; nothing received later was used.
+    feature_names : tuple of str
+        Order of the columns of every model.
+    fingerprint : str
+        Of the feature set, sha256.
+    classifiers : mapping of score name to Classifier
+        A score for which no label window was complete is not in it.
+    base_rates : mapping of score name to float
+        Share of yes in the training rows.
+    sha256 : str
+        Name of the folder; empty until written.
+    """
+
+    as_of: int
+    feature_names: tuple[str, ...]
+    fingerprint: str
+    targets: Targets
+    classifiers: Mapping[str, Classifier]
+    base_rates: Mapping[str, float]
+    margin: MarginModel
+    metrics: tuple[Measured, ...]
+    notes: tuple[str, ...]
+    golden: Golden
+    sha256: str = ""
+
+    def expect(
+        self, row: FloatArray, features: FeatureSet, texts: ReasonTexts | None
+    ) -> Expectation:
+        """What is expected of one customer.
+
+        Parameters
+        ----------
+        row : ndarray of float64, shape (n_features,)
+            Features in the order of `feature_names`.
+        texts : ReasonTexts or None
+            None: no reasons are worked out, which is some hundred times faster.
+
+        Raises
+        ------
+        WrongRows
+            If the row has another shape or type.
+        """
+        if row.ndim != 1:
+            raise WrongRows(f"a row of shape {row.shape}; must be ({len(self.feature_names)},)")
+        rows = row[np.newaxis]
+        scores: dict[str, Score] = {}
+        said: list[Reason] = []
+        for name, classifier in self.classifiers.items():
+            score = self._score(name, classifier, rows)
+            scores[name] = score
+            if texts is not None and score.value is not None:
+                said.extend(reasons(score, classifier, row, features, texts))
+        scores[EXPECTED_MARGIN] = Score(
+            EXPECTED_MARGIN,
+            float(self.margin.expected(rows, self.feature_names)[0]),
+            self.margin.horizon_days,
+            self.margin.base,
+            self.margin.served_by,
+        )
+        usual = float(self.margin.usual(rows, self.feature_names)[0])
+        return Expectation(scores, usual, tuple(said))
+
+    def _score(self, name: str, classifier: Classifier, rows: FloatArray) -> Score:
+        target = self.targets[name]
+        silent = rows[0, recency_column(self.feature_names)]
+        value, note = None, ""
+        if silent <= target.at_risk_days:
+            value = float(classifier.predict(rows)[0])
+        elif np.isnan(silent):
+            note = "not asked: no order on record"
+        else:
+            note = f"not asked: no order in the last {target.at_risk_days} days"
+        rate, served_by = self.base_rates[name], classifier.served_by
+        return Score(name, value, target.window_days, rate, served_by, note)
+
+
+def predictions(bundle: Bundle, rows: FloatArray) -> dict[str, tuple[float, ...]]:
+    """Every number the bundle has for rows of shape (n, n_features), at risk or not."""
+    found = {name: model.predict(rows) for name, model in bundle.classifiers.items()}
+    found[EXPECTED_MARGIN] = bundle.margin.expected(rows, bundle.feature_names)
+    return {name: tuple(values.tolist()) for name, values in found.items()}
+
+
+def with_golden_rows(bundle: Bundle, rows: FloatArray) -> Bundle:
+    """The bundle with golden rows made of `rows`, shape (n, n_features), n > 0."""
+    levels = (0.02, 0.1, 0.25, 0.5, 0.75, 0.9, 0.98)
+    golden = np.array([[_quantile(column, level) for column in rows.T] for level in levels])
+    nothing_known = np.where(np.isnan(rows).any(axis=0), np.nan, 0.0)
+    golden = np.vstack([golden, nothing_known])
+    as_text = tuple(
+        tuple(None if np.isnan(value) else float(value) for value in row) for row in golden
+    )
+    return replace(bundle, golden=Golden(as_text, predictions(bundle, golden)))
+
+
+def write_bundle(bundle: Bundle, bundles: Path) -> str:
+    """Write a bundle below the folder `bundles`; its name there, a sha256, is the result.
+
+    Written beside its place and moved there in one step; writing it again changes nothing.
+    """
+    contents = {name: text.encode() for name, text in _contents(bundle).items()}
+    manifest = _json(
+        {
+            "format": FORMAT,
+            "as_of": bundle.as_of,
+            "fingerprint": bundle.fingerprint,
+            "feature_names": bundle.feature_names,
+            "files": {name: _sha256(content) for name, content in sorted(contents.items())},
+        }
+    ).encode()
+    name = _sha256(manifest)
+    if (bundles / name).exists():
+        return name
+    beside = bundles / f".{name}.{os.getpid()}.part"
+    for file, content in (*contents.items(), ("manifest.json", manifest)):
+        write_whole(beside / file, content)
+    try:
+        beside.rename(bundles / name)
+    except OSError:
+        if not (bundles / name).exists():
+            raise
+        shutil.rmtree(beside)  # another process wrote the same content first
+    return name
+
+
+def load_bundle(folder: Path, features: FeatureSet) -> Bundle:
+    """Read a bundle, checking all that can be checked before it may serve.
+
+    Raises
+    ------
+    DamagedBundle
+        If the manifest is missing or of another format; a file is missing, changed or
+        unknown; the feature set differs from the one it was trained with; a model's text is
+        not whole; or a golden row is predicted differently.
+    """
+    manifest, contents = _checked_files(folder)
+    where = f"bundle {folder.name[:12]}"
+    if manifest.get("fingerprint") != features.fingerprint:
+        raise DamagedBundle(
+            f"{where}: was trained with the features {str(manifest.get('fingerprint'))[:12]}; this "
+            f"program computes {features.fingerprint[:12]}; train again with `nextbest train`"
+        )
+    try:
+        bundle = _bundle(manifest, contents, folder.name)
+        if bundle.feature_names != features.names:
+            raise DamagedModel("its feature names are not those of the feature set")
+        _check_golden(bundle)
+    except (KeyError, TypeError, DamagedModel, InvalidTargets, WrongRows, ValueError) as error:
+        raise DamagedBundle(
+            f"{where}: {error}; it is not what training wrote; remove the folder and train again "
+            "with `nextbest train`"
+        ) from error
+    return bundle
+
+
+def _contents(bundle: Bundle) -> dict[str, str]:
+    """Text of each file but the manifest, by name."""
+    contents = {
+        "targets.json": _json(tables(bundle.targets)),
+        "margin.json": _json(asdict(bundle.margin)),
+        "golden.json": _json(asdict(bundle.golden)),
+        "report.json": _json(
+            {"metrics": [asdict(each) for each in bundle.metrics], "notes": bundle.notes}
+        ),
+    }
+    for name, classifier in bundle.classifiers.items():
+        model = asdict(classifier.model)
+        if isinstance(classifier.model, Forest):
+            contents[f"{name}.lgb"] = model.pop("text")
+        contents[f"{name}.json"] = _json(
+            {
+                "kind": classifier.served_by,
+                "model": model,
+                "calibration": asdict(classifier.calibration),
+                "base_rate": bundle.base_rates[name],
+            }
+        )
+    return contents
+
+
+def _checked_files(folder: Path) -> tuple[dict[str, object], dict[str, bytes]]:
+    """Manifest and contents, each file exactly as its checksum says."""
+    where = f"bundle {folder.name[:12]}"
+    again = "remove the folder and train again with `nextbest train`"
+    if not (folder / "manifest.json").is_file():
+        raise DamagedBundle(f"{where}: no manifest.json in {folder}; {again}")
+    raw = (folder / "manifest.json").read_bytes()
+    if _sha256(raw) != folder.name:
+        raise DamagedBundle(
+            f"{where}: its manifest has the checksum {_sha256(raw)[:12]}; must be the folder's "
+            f"name; {again}"
+        )
+    try:
+        manifest = json.loads(raw)
+        form, listed = manifest["format"], dict(manifest["files"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise DamagedBundle(f"{where}: its manifest cannot be read ({error!r}); {again}") from error
+    if form != FORMAT:
+        raise DamagedBundle(f"{where}: format {form}; this program reads {FORMAT}; {again}")
+    found = {path.name for path in folder.iterdir()} - {"manifest.json"}
+    for name in sorted(found - set(listed)):
+        raise DamagedBundle(f"{where}: unknown file '{name}'; the manifest lists all; {again}")
+    contents = {}
+    for name, checksum in listed.items():
+        if name not in found:
+            raise DamagedBundle(f"{where}: file '{name}' is missing; {again}")
+        contents[name] = (folder / name).read_bytes()
+        if _sha256(contents[name]) != checksum:
+            raise DamagedBundle(f"{where}: file '{name}' was changed after training; {again}")
+    return manifest, contents
+
+
+def _bundle(manifest: dict[str, object], contents: dict[str, bytes], sha256: str) -> Bundle:
+    names = tuple(cast(list[str], manifest["feature_names"]))
+    targets = targets_from_tables(json.loads(contents["targets.json"]), "targets.json")
+    classifiers, base_rates = {}, {}
+    for name in targets.names:
+        if f"{name}.json" in contents:
+            found = json.loads(contents[f"{name}.json"])
+            text = contents.get(f"{name}.lgb")
+            classifiers[name] = _classifier(found, text, names)
+            base_rates[name] = float(found["base_rate"])
+    golden = json.loads(contents["golden.json"])
+    report = json.loads(contents["report.json"])
+    return Bundle(
+        as_of=int(cast(int, manifest["as_of"])),
+        feature_names=names,
+        fingerprint=str(manifest["fingerprint"]),
+        targets=targets,
+        classifiers=classifiers,
+        base_rates=base_rates,
+        margin=_record(MarginModel, json.loads(contents["margin.json"])),
+        metrics=tuple(_record(Measured, each) for each in report["metrics"]),
+        notes=tuple(report["notes"]),
+        golden=Golden(
+            tuple(tuple(row) for row in golden["rows"]),
+            {name: tuple(values) for name, values in golden["predictions"].items()},
+        ),
+        sha256=sha256,
+    )
+
+
+def _classifier(
+    found: dict[str, dict[str, object]], text: bytes | None, names: tuple[str, ...]
+) -> Classifier:
+    by_kind = {kind: model for model, kind in KINDS.items()}
+    kind = str(found["kind"])
+    if kind not in by_kind:
+        raise DamagedModel(f"kind '{kind}'; kinds are {', '.join(by_kind)}")
+    table = dict(found["model"])
+    if text is not None:
+        table["text"] = text.decode()
+        check_forest(text.decode(), names)
+    return Classifier(
+        _record(by_kind[kind], table), names, _record(Calibration, found["calibration"])
+    )
+
+
+def _record(record: type[Record], table: dict[str, object]) -> Record:
+    """A frozen record from a JSON table; lists become tuples."""
+    expected = {field.name for field in fields(record)}  # type: ignore[arg-type]
+    if set(table) != expected:
+        raise DamagedModel(f"{record.__name__} has {sorted(table)}; must have {sorted(expected)}")
+    return record(**{k: tuple(v) if isinstance(v, list) else v for k, v in table.items()})
+
+
+def _check_golden(bundle: Bundle) -> None:
+    rows = np.array(bundle.golden.rows, dtype=np.float64)
+    now = predictions(bundle, rows)
+    if set(now) != set(bundle.golden.predictions):
+        raise DamagedModel("its golden predictions speak of other scores than its models")
+    for name, then in bundle.golden.predictions.items():
+        gap = float(np.max(np.abs(np.array(then) - np.array(now[name]))))
+        if not gap <= GOLDEN_TOLERANCE:
+            raise DamagedModel(
+                f"{name} of a golden row differs by {gap:.2g}; at most {GOLDEN_TOLERANCE} may be"
+            )
+
+
+def _quantile(column: FloatArray, level: float) -> float:
+    present = column[~np.isnan(column)]
+    return float(np.quantile(present, level)) if len(present) else float("nan")
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, allow_nan=False, ensure_ascii=False, indent=1) + "\n"
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
