@@ -1,0 +1,75 @@
+"""The engine: all that decides, apart from the customer."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from features.algebra import FeatureSet
+from features.stage import StageWindows
+from models.bundle import Bundle
+from models.explain import ReasonTexts
+from models.targets import CHURN
+from serving.catalog import Catalog
+from serving.policy import InvalidPolicy, Policy, memory_days
+from serving.records import Versions
+from serving.toml_table import did_you_mean
+
+# Without a bundle there are no targets to take the windows from. Nobody is contacted then, and
+# the stage is only shown; these are the windows of a shop for daily goods.
+UNTRAINED_WINDOWS: Final = StageWindows(at_risk_days=56, churn_window_days=28)
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """A bundle, a catalog and a policy that work together.
+
+    Attributes
+    ----------
+    bundle : Bundle or None
+        The models in service; None: nothing was trained yet, and every decision is a fallback.
+    texts : ReasonTexts or None
+        Sentences for the reasons; None: scores come without reasons.
+
+    Raises
+    ------
+    InvalidPolicy
+        If the policy weighs a communication that the catalog does not hold.
+    """
+
+    bundle: Bundle | None
+    catalog: Catalog
+    policy: Policy
+    texts: ReasonTexts | None
+    features: FeatureSet
+
+    def __post_init__(self) -> None:
+        for name in self.policy.weights:
+            if name not in self.catalog.communications:
+                remedy = did_you_mean(name, self.catalog.communications)
+                raise InvalidPolicy(
+                    f"policy.toml: weights: communication '{name}' is not in the catalog"
+                    f"{remedy or '; remove the line, or add the communication to the catalog'}"
+                )
+
+    @property
+    def versions(self) -> Versions:
+        """Hashes of what decides."""
+        return Versions(
+            bundle="" if self.bundle is None else f"sha256:{self.bundle.sha256}",
+            catalog=self.catalog.sha256,
+            policy=self.policy.sha256,
+            fingerprint=self.features.fingerprint,
+        )
+
+    @property
+    def stage_windows(self) -> StageWindows:
+        """Lengths of silence that tell the stages apart, as the bundle's targets state them."""
+        if self.bundle is None:
+            return UNTRAINED_WINDOWS
+        churn = self.bundle.targets[CHURN]
+        return StageWindows(churn.at_risk_days, churn.window_days)
+
+    @property
+    def memory_days(self) -> int:
+        """How many days of contacts a decision looks back upon."""
+        windows = (entry.window_days for entry in self.catalog.communications.values())
+        return memory_days(self.policy, max(windows))

@@ -1,0 +1,235 @@
+"""The policy: what the company allows itself, as `policy.toml` states it."""
+
+import datetime as dt
+import hashlib
+import math
+import re
+import zoneinfo
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from serving.catalog import PURPOSES
+from serving.records import CHANNELS, CLASSES
+from serving.toml_table import Table, read_toml
+
+SHIPPED: Final = Path(__file__).with_name("policy.toml")
+ANY: Final = "any"
+
+_KEYS: Final = (
+    "currency",
+    "margin_rate",
+    "horizon_days",
+    "valid_hours",
+    "reconsider_days",
+    "epsilon",
+    "uniform_share",
+    "holdout_share",
+    "salt",
+    "z",
+    "opt_out_cost",
+    "max_discount_pct",
+    "caps",
+    "quiet_hours",
+    "fatigue",
+    "flags",
+    "weights",
+    "consent",
+)
+
+
+class InvalidPolicy(ValueError):
+    """A mistake in `policy.toml`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cap:
+    """At most `most` contacts in any `days` days. `channel` and `message_class` may be "any"."""
+
+    channel: str
+    message_class: str
+    days: int
+    most: int
+
+
+@dataclass(frozen=True, slots=True)
+class QuietHours:
+    """The part of the day in which nothing is sent on these channels.
+
+    From `start` until just before `end`, local time; it may run over midnight.
+    """
+
+    start: dt.time
+    end: dt.time
+    time_zone: str
+    channels: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Fatigue:
+    """Each past contact makes the next one dearer by `price`, halved every `half_life_days`."""
+
+    price: float
+    half_life_days: float
+
+
+@dataclass(frozen=True, slots=True)
+class FlagRules:
+    """Where a flag goes up; days, except where named otherwise.
+
+    `high_value_times`: how many times the average customer's margin makes a high value.
+    """
+
+    cart_days: float
+    transit_days: float
+    renewal_days: float
+    advocate_days: float
+    detractor_days: float
+    researching_views: float
+    high_value_times: float
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """All of `policy.toml`; the shipped file explains each number."""
+
+    currency: str
+    margin_rate: float
+    horizon_days: int
+    valid_hours: int
+    reconsider_days: int
+    epsilon: float
+    uniform_share: float
+    holdout_share: float
+    salt: str
+    z: float
+    opt_out_cost: float
+    max_discount_pct: float
+    caps: tuple[Cap, ...]
+    quiet_hours: QuietHours
+    fatigue: Fatigue
+    flags: FlagRules
+    weights: Mapping[str, float]
+    assumed_consents: frozenset[tuple[str, str]]
+    sha256: str
+
+    def weight(self, communication: str) -> float:
+        """The company's lever on a communication; 1 unless stated. Never negative."""
+        return self.weights.get(communication, 1.0)
+
+
+def load_policy(path: Path) -> Policy:
+    """Read a policy and check every number of it.
+
+    Raises
+    ------
+    InvalidPolicy
+        With the key, the value seen and what is allowed.
+    """
+    file, content = read_toml(path, InvalidPolicy)
+    file.allow(*_KEYS)
+    currency = file.text("currency")
+    if not re.fullmatch(r"[A-Z]{3}", currency):
+        raise file.wrong(f"currency '{currency}'; must be three capitals, such as EUR")
+    uniform, holdout = file.number("uniform_share", 0, 1), file.number("holdout_share", 0, 1)
+    if uniform + holdout >= 1:
+        raise file.wrong(
+            f"uniform_share {uniform:g} + holdout_share {holdout:g}; together they must stay "
+            "below 1, or nobody is left for the policy itself; lower one of them"
+        )
+    return Policy(
+        currency=currency,
+        margin_rate=file.number("margin_rate", 0, 1),
+        horizon_days=file.whole("horizon_days", 1, 365),
+        valid_hours=file.whole("valid_hours", 1, 24 * 28),
+        reconsider_days=file.whole("reconsider_days", 1, 365),
+        epsilon=file.number("epsilon", 0, 1),
+        uniform_share=uniform,
+        holdout_share=holdout,
+        salt=file.text("salt"),
+        z=file.number("z", 0, 5),
+        opt_out_cost=file.number("opt_out_cost", 0, math.inf),
+        max_discount_pct=file.number("max_discount_pct", 0, 100),
+        caps=tuple(_cap(table) for table in file.tables("caps")),
+        quiet_hours=_quiet_hours(file.table("quiet_hours")),
+        fatigue=_fatigue(file.table("fatigue")),
+        flags=_flag_rules(file.table("flags")),
+        weights=_weights(file.table("weights")),
+        assumed_consents=_assumed(file.table("consent")),
+        sha256=f"sha256:{hashlib.sha256(content).hexdigest()}",
+    )
+
+
+def _cap(table: Table) -> Cap:
+    table.allow("channel", "class", "days", "most")
+    return Cap(
+        channel=table.one_of("channel", (ANY, *CHANNELS)),
+        message_class=table.one_of("class", (ANY, *CLASSES)),
+        days=table.whole("days", 1, 365),
+        most=table.whole("most", 0, 1000),
+    )
+
+
+def _quiet_hours(table: Table) -> QuietHours:
+    table.allow("start", "end", "time_zone", "channels")
+    zone = table.text("time_zone")
+    try:
+        zoneinfo.ZoneInfo(zone)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError) as trouble:
+        raise table.wrong(
+            f"time_zone '{zone}' is not known; write one like 'Europe/Berlin' or 'UTC'"
+        ) from trouble
+    return QuietHours(
+        start=_time_of_day(table, "start"),
+        end=_time_of_day(table, "end"),
+        time_zone=zone,
+        channels=table.some_of("channels", CHANNELS),
+    )
+
+
+def _time_of_day(table: Table, key: str) -> dt.time:
+    text = table.text(key)
+    if not re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d", text):
+        raise table.wrong(f"{key} '{text}'; must be a time from 00:00 to 23:59, such as '21:30'")
+    return dt.time.fromisoformat(text)
+
+
+def _fatigue(table: Table) -> Fatigue:
+    table.allow("price", "half_life_days")
+    return Fatigue(table.number("price", 0, math.inf), table.number("half_life_days", 0.1, 365))
+
+
+def _flag_rules(table: Table) -> FlagRules:
+    keys = FlagRules.__slots__
+    table.allow(*keys)
+    return FlagRules(**{key: table.number(key, 0, 3650) for key in keys})
+
+
+def _weights(table: Table) -> Mapping[str, float]:
+    # Above zero, so that a weight can never change the sign of an effect; at most 10, because
+    # whoever needs more has a prior that is wrong and should mend that.
+    return {name: table.number(name, 0.01, 10) for name in table.values}
+
+
+def _assumed(table: Table) -> frozenset[tuple[str, str]]:
+    table.allow("assume")
+    pairs = set()
+    for text in table.texts("assume"):
+        channel, colon, purpose = text.partition(":")
+        if not colon:
+            raise table.wrong(f"assume '{text}'; must read 'channel:purpose': 'email:marketing'")
+        table.known("assume: channel", channel, CHANNELS)
+        table.known("assume: purpose", purpose, PURPOSES)
+        pairs.add((channel, purpose))
+    return frozenset(pairs)
+
+
+def memory_days(policy: Policy, longest_window_days: int) -> int:
+    """How many days of contacts a decision must look back upon.
+
+    The longest of all cap windows, all windows of the communications, and the time after which
+    a contact adds less than a hundredth of the fatigue price (seven half-lives: 1/128).
+    """
+    caps = (cap.days for cap in policy.caps)
+    return max(longest_window_days, math.ceil(7 * policy.fatigue.half_life_days), *caps)
