@@ -134,8 +134,16 @@ def simulate_company(rng: np.random.Generator, size: CompanySize | None = None) 
     return SimulatedCompany(NAME, end, signals, _people(shop, ids), _pilot(rounds, ids))
 
 
-def write_company(company: SimulatedCompany, folder: Path) -> list[Path]:
-    """Write the signals as Parquet files below `folder`, the truth below `folder`/truth.
+def write_company(company: SimulatedCompany, folder: Path, truth: Path | None = None) -> list[Path]:
+    """Write the signals as Parquet files below `folder`, the truth into a folder of its own.
+
+    Parameters
+    ----------
+    company : SimulatedCompany
+    folder : Path
+        Made if need be, and so is `truth`.
+    truth : Path, optional
+        `folder`/truth if not given.
 
     Returns
     -------
@@ -143,15 +151,15 @@ def write_company(company: SimulatedCompany, folder: Path) -> list[Path]:
         The files of signals, and only these: the truth is nobody's input.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    truth = folder / "truth"
-    truth.mkdir(exist_ok=True)
+    hidden = truth if truth is not None else folder / "truth"
+    hidden.mkdir(parents=True, exist_ok=True)
     paths = []
     for name, table in company.signals.items():
         path = folder / f"{name}.parquet"
         pq.write_table(table, path, compression="zstd")
         paths.append(path)
-    pq.write_table(company.people, truth / "people.parquet", compression="zstd")
-    pq.write_table(company.pilot, truth / "pilot.parquet", compression="zstd")
+    pq.write_table(company.people, hidden / "people.parquet", compression="zstd")
+    pq.write_table(company.pilot, hidden / "pilot.parquet", compression="zstd")
     return paths
 
 
@@ -176,7 +184,7 @@ def _people(shop: Shop, ids: pa.Array) -> pa.Table:
     for record in (shop.traits, shop.lives):
         prefix = "" if record is shop.traits else "end_"
         for one in fields(record):
-            columns[f"{prefix}{one.name}"] = pa.array(getattr(record, one.name))
+            columns[f"{prefix}{one.name}"] = pa.array(getattr(record, one.name), from_pandas=True)
     effects, eligible = true_effects(shop), pilot_eligible(shop)
     for index, name in enumerate(COMMUNICATIONS):
         columns[f"effect_{name}"] = pa.array(effects.value[:, index])

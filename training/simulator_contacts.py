@@ -157,7 +157,7 @@ def _ask_to_recommend(shop: Shop) -> None:
     chance = (0.10 + 0.45 * moved) * (0.5 + traits.mail_reader[asked])
     answers = rng.random(len(asked)) < np.where(lives.left[asked], 0.4, 1.0) * chance
     who = asked[answers]
-    feeling = 3.2 + 6.2 * mood[answers] + 2.4 * traits.warmth[who] * mood[answers]
+    feeling = 2.6 + 6.0 * mood[answers] + 2.4 * traits.warmth[who] * mood[answers]
     score = np.clip(np.round(feeling + rng.normal(0.0, 1.1, len(who))), 0, 10).astype(np.int64)
     answered = shop.later(at[answers], rng.exponential(0.8, len(who)))
     # Answers come over from the survey tool once a night.

@@ -166,9 +166,9 @@ def _ask_after_ticket(shop: Shop, who: Int64Array, at: Int64Array, patience: Flo
 def browse(shop: Shop, who: Int64Array, at: Int64Array) -> None:
     """One visit of each of `who`: some pages, a product or two."""
     rng = shop.rng
-    pages = np.repeat(np.arange(len(who)), rng.integers(1, 4, len(who)))
+    pages = np.repeat(np.arange(len(who)), rng.integers(1, 3, len(who)))
     shop.book.write("web", "Page Viewed", who[pages], at[pages] + _steps(rng, len(pages)))
-    looks = np.repeat(np.arange(len(who)), rng.integers(0, 3, len(who)))
+    looks = np.repeat(np.arange(len(who)), rng.binomial(2, 0.4, len(who)))
     shop.book.write(
         "web",
         "Product Viewed",
@@ -228,7 +228,7 @@ def run_club(shop: Shop) -> None:
     """Let customers join the club, and members renew or leave at the end of a quarter."""
     traits, lives, rng = shop.traits, shop.lives, shop.rng
     just_bought = (lives.last_order == shop.day) & (lives.orders >= 2) & np.isnan(lives.club_ends)
-    joins = shop.chosen(np.where(just_bought, 0.05 * (1.4 - traits.price_sensitivity), 0.0))
+    joins = shop.chosen(np.where(just_bought, 0.025 * (1.4 - traits.price_sensitivity), 0.0))
     at = shop.moments(len(joins)) + 30 * MINUTE
     _write_club(shop, "Subscription Started", joins, at)
 

@@ -153,7 +153,7 @@ def draw_traits(rng: np.random.Generator, people: int, days: int) -> Traits:
         arrives=np.where(visitor, recent, arrives),
         visitor=visitor,
         buyer=~visitor & (rng.random(people) < 0.86),
-        usual_gap=np.clip(rng.lognormal(np.log(17.0), 0.45, people), 6.0, 70.0),
+        usual_gap=np.clip(rng.lognormal(np.log(24.0), 0.5, people), 7.0, 90.0),
         regularity=rng.uniform(1.5, 6.0, people),
         budget=rng.lognormal(np.log(2600.0), 0.4, people),
         price_sensitivity=rng.beta(2.0, 2.0, people),

@@ -7,6 +7,7 @@ from typing import Final
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from features.signals import CANONICAL_COLUMNS, Int64Array
@@ -106,26 +107,25 @@ class SignalBook:
         order = np.argsort(occurred_at, kind="stable")
         order = order[received_at[order] < end]
         who = np.concatenate([entry.who for entry in entries])
-        columns = {
-            "message_id": pa.array([f"{place}-{number:07d}" for number in range(len(order))]),
-            "customer_id": ids.take(pa.array(who[order])),
-            "event": _words([(entry.event, len(entry.who)) for entry in entries], order),
-            "occurred_at": pa.array(occurred_at[order]).cast(pa.timestamp("us")),
-            "received_at": pa.array(received_at[order]).cast(pa.timestamp("us")),
+        lengths = np.array([len(entry.who) for entry in entries])
+        numbers = pc.utf8_lpad(pa.array(np.arange(len(order))).cast(pa.string()), 7, "0")
+        details = [entry.details for entry in entries]
+        texts: dict[str, Sequence[str | Sequence[str] | None]] = {
+            "event": [entry.event for entry in entries],
+            "amount": [_money(one.amount) for one in details],
+            "currency": [None if one.amount is None else CURRENCY for one in details],
+            "category": [one.category for one in details],
+            "channel": [one.channel for one in details],
+            "score": [_digits(one.score) for one in details],
+            "communication": [one.communication for one in details],
+            "selection_probability": [_digits(one.probability) for one in details],
+            "properties": [one.properties for one in details],
         }
-        details = [(entry.details, len(entry.who)) for entry in entries]
-        columns["amount"] = _words([(_money(one.amount), n) for one, n in details], order)
-        columns["currency"] = _words(
-            [(None if one.amount is None else CURRENCY, n) for one, n in details], order
-        )
-        columns["category"] = _words([(one.category, n) for one, n in details], order)
-        columns["channel"] = _words([(one.channel, n) for one, n in details], order)
-        columns["score"] = _words([(_digits(one.score), n) for one, n in details], order)
-        columns["communication"] = _words([(one.communication, n) for one, n in details], order)
-        columns["selection_probability"] = _words(
-            [(_digits(one.probability), n) for one, n in details], order
-        )
-        columns["properties"] = _words([(one.properties, n) for one, n in details], order)
+        columns = {name: _words(pieces, lengths, order) for name, pieces in texts.items()}
+        columns["message_id"] = pc.binary_join_element_wise(place, numbers, "-")
+        columns["customer_id"] = ids.take(pa.array(who[order]))
+        columns["occurred_at"] = pa.array(occurred_at[order]).cast(pa.timestamp("us"))
+        columns["received_at"] = pa.array(received_at[order]).cast(pa.timestamp("us"))
         return pa.table([columns[name] for name in CANONICAL_COLUMNS], schema=SCHEMA)
 
 
@@ -134,23 +134,34 @@ def properties(**words: str) -> str:
     return json.dumps(words, separators=(",", ":"))
 
 
-def _words(pieces: Sequence[tuple[str | Sequence[str] | None, int]], order: Int64Array) -> pa.Array:
-    """One column of text from pieces that are one word, many words, or none."""
+def _words(
+    pieces: Sequence[str | Sequence[str] | None], lengths: Int64Array, order: Int64Array
+) -> pa.Array:
+    """One column of text from pieces that are one word, many words, or none.
+
+    Parameters
+    ----------
+    pieces : sequence of length n_entries
+    lengths : ndarray of int64, shape (n_entries,)
+        Signals in each entry.
+    order : ndarray of int64, shape (n_rows,)
+        Which signals, counted over all entries, stand in the column.
+    """
     words: list[str] = []
     numbers: dict[str, int] = {}
-    parts: list[Int64Array] = []
-    for words_here, length in pieces:
-        if words_here is None:
-            parts.append(np.full(length, -1))
-        elif isinstance(words_here, str):
-            if words_here not in numbers:
-                numbers[words_here] = len(words)
-                words.append(words_here)
-            parts.append(np.full(length, numbers[words_here]))
-        else:
-            parts.append(np.arange(len(words), len(words) + length))
-            words.extend(words_here)
-    index = np.concatenate(parts)[order]
+    first = np.full(len(pieces), -1)  # number of the entry's first word
+    many = np.zeros(len(pieces), dtype=np.int64)  # 1 where each signal has its own word
+    for index, piece in enumerate(pieces):
+        if isinstance(piece, str):
+            if piece not in numbers:
+                numbers[piece] = len(words)
+                words.append(piece)
+            first[index] = numbers[piece]
+        elif piece is not None:
+            first[index], many[index] = len(words), 1
+            words.extend(piece)
+    within = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+    index = (np.repeat(first, lengths) + np.repeat(many, lengths) * within)[order]
     return pa.array(words, pa.string()).take(pa.array(index, mask=index < 0))
 
 
