@@ -242,5 +242,5 @@ def _consent_change(
     )
 
 
-def _int64(found: Int64Array) -> Int64Array:
-    return np.ascontiguousarray(found, dtype=np.int64)
+def _int64(found: object) -> Int64Array:
+    return np.ascontiguousarray(np.asarray(found, dtype=np.int64))

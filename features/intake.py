@@ -29,7 +29,7 @@ from features.mapping import (
     check_columns,
     is_canonical,
 )
-from features.row_signals import CANDIDATE_COLUMNS, candidates_sql
+from features.row_signals import candidates_sql
 from features.signals import CANONICAL_COLUMNS, KNOWN_EVENTS, REQUIRED_COLUMNS, code, event_key
 from features.text_files import TextFile, UnreadableFile, rows_sql, text_file
 
@@ -223,19 +223,30 @@ def _take_in(
     home: Home,
     rules: IntakeRules,
 ) -> IntakeReport:
-    counts = [_read(connection, place, *pair) for place, pair in enumerate(batch.files)]
-    rows_read = sum(rows for rows, _ in counts)
+    connection.execute("create table lost (file integer, line bigint, text varchar)")
+    rows_read = sum(
+        _read(connection, place, file, rule) for place, (file, rule) in enumerate(batch.files)
+    )
     if not rows_read:
         names = ", ".join(file.path.name for file, _ in batch.files)
         raise IntakeError(f"{names}: a header but no rows; export again (nothing was taken in)")
-    connection.execute(f"create table typed as {typed_sql('candidates')}")
+    told = " union all ".join(
+        f"select {place} as file, * from ({candidates_sql(f'raw_{place}', rule, signal)})"
+        for place, (_, rule) in enumerate(batch.files)
+        for signal in rule.signals
+    )
+    connection.execute(f"create table typed as {typed_sql(f'({told})')}")
+    (telling,) = _one(
+        connection,
+        "select (select count(distinct (file, line)) from typed) + (select count(*) from lost)",
+    )
     words = _set_bad_aside(connection, rules)
-    duplicates = _mark_repeats(connection, history)
+    duplicates = _set_repeats_aside(connection, history)
     reasons = _reason_counts(connection, batch, words)
     (quarantined,) = _one(connection, "select count(distinct (file, line)) from bad")
     quarantine_file = _write_quarantine(connection, batch, home) if quarantined else None
     accepted, assumed = _one(
-        connection, "select count(*), count(*) filter (arrival_assumed) from fresh"
+        connection, "select count(*), count(*) filter (arrival_assumed) from good"
     )
     _refuse_mostly_bad(batch, rows_read, quarantined, reasons, rules, quarantine_file)
     if not accepted and not duplicates:
@@ -251,7 +262,7 @@ def _take_in(
         accepted=accepted,
         duplicates=duplicates,
         quarantined=quarantined,
-        silent_rows=sum(silent for _, silent in counts),
+        silent_rows=rows_read - telling,
         arrival_assumed=assumed,
         reasons=reasons,
         unknown_events=unknown,
@@ -261,10 +272,8 @@ def _take_in(
     )
 
 
-def _read(
-    connection: duckdb.DuckDBPyConnection, place: int, file: TextFile, rule: FileRule
-) -> tuple[int, int]:
-    """Read a file into `raw_<place>` and its signals into `candidates`; rows, silent rows."""
+def _read(connection: duckdb.DuckDBPyConnection, place: int, file: TextFile, rule: FileRule) -> int:
+    """Read a file into `raw_<place>`, lines of another width into `lost`; how many there are."""
     try:
         connection.execute(
             f"create table raw_{place} as select row_number() over () as line, * "
@@ -275,28 +284,19 @@ def _read(
             f"{file.path}: cannot be read ({str(error).splitlines()[0]}); export it again "
             "(nothing was taken in)"
         ) from error
-    fields = ", ".join(f"{name} {kind}" for name, kind in CANDIDATE_COLUMNS.items())
-    connection.execute(
-        f"create table if not exists candidates (file integer, line bigint, {fields})"
-    )
-    # Lines that could not be cut into columns are counted from the file's first line, with a
-    # minus sign, so that they never meet the number of a row that could be read.
-    connection.execute("create table if not exists lost (file integer, line bigint, text varchar)")
-    for signal in rule.signals:
-        connection.execute(
-            f"insert into candidates select {place}, * from "
-            f"({candidates_sql(f'raw_{place}', file.columns, rule, signal)})"
-        )
-    lost = 0
     if file.kind == "csv":
+        # Lines that could not be cut into columns are counted from the file's first line, with
+        # a minus sign, so that they never meet the number of a row that could be read.
         connection.execute(
             f"insert into lost select {place}, -line::bigint, any_value(csv_line) "
             f"from rejected_{place} group by line"
         )
-        (lost,) = _one(connection, f"select count(*) from lost where file = {place}")
-    (rows,) = _one(connection, f"select count(*) from raw_{place}")
-    (told,) = _one(connection, f"select count(distinct line) from candidates where file = {place}")
-    return rows + lost, rows - told
+    (rows,) = _one(
+        connection,
+        f"select (select count(*) from raw_{place}) + "
+        f"(select count(*) from lost where file = {place})",
+    )
+    return rows
 
 
 def _set_bad_aside(connection: duckdb.DuckDBPyConnection, rules: IntakeRules) -> dict[str, str]:
@@ -313,9 +313,8 @@ def _set_bad_aside(connection: duckdb.DuckDBPyConnection, rules: IntakeRules) ->
     connection.execute("insert into bad select file, line, 'columns', text from lost")
     connection.execute(
         f"""create table good as
-        select *, sha256(content) as content_sha,
-          coalesce(given_id, 'sha256:' || sha256(content)) as message_id
-        from (select *, {content_sql()} as content from (
+        select *, coalesce(given_id, 'sha256:' || sha256({content_sql()})) as message_id
+        from (
           select file, line, message_id as given_id, customer_id, event,
             occurred_us as occurred_at, coalesce(received_us, occurred_us) as received_at,
             received_us is null as arrival_assumed,
@@ -325,7 +324,7 @@ def _set_bad_aside(connection: duckdb.DuckDBPyConnection, rules: IntakeRules) ->
             category, channel, (score_thousandths / 1000)::decimal(18, 3) as score,
             communication, try_cast(selection_probability as double) as selection_probability,
             properties, amount_minor, value_found, word
-          from typed anti join bad using (file, line)))"""
+          from typed anti join bad using (file, line))"""
     )
     return {name: check.words for name, check in found.items()} | {
         _REUSED: _REUSED_WORDS,
@@ -333,41 +332,46 @@ def _set_bad_aside(connection: duckdb.DuckDBPyConnection, rules: IntakeRules) ->
     }
 
 
-def _mark_repeats(connection: duckdb.DuckDBPyConnection, history: History) -> int:
-    """Fill `fresh` with signals that are new; add reused ids to `bad`; count duplicates."""
+def _set_repeats_aside(connection: duckdb.DuckDBPyConnection, history: History) -> int:
+    """Leave in `good` what is new; add reused ids to `bad`; how many are known already.
+
+    Of several signals with one id the first received stays. What the history holds already
+    was received before.
+    """
     connection.execute(
-        "create table first as select message_id, "
-        "min_by(content_sha, (received_at, content_sha)) as content_sha, "
-        "min_by((file, line, received_at), (received_at, content_sha, file, line)) as place, "
-        "false as stored from good group by message_id"
+        "create table claimed as "
+        "select message_id from good group by message_id having count(*) > 1"
     )
-    if history.parts():
-        connection.execute(
-            f"""create table stored as
-            select message_id, sha256({content_sql()}) as content_sha
-            from {parquet_source(history)} semi join first using (message_id)"""
-        )
-        connection.execute(
-            "update first set stored = true, content_sha = stored.content_sha "
-            "from stored where first.message_id = stored.message_id"
-        )
+    stored = (
+        f"select message_id, sha256({content_sql()}) as content_sha from "
+        f"{parquet_source(history)} semi join good using (message_id)"
+        if history.parts()
+        else "select message_id, '' as content_sha from claimed where false"
+    )
+    connection.execute(f"create table stored as {stored}")
+    connection.execute("insert into claimed select message_id from stored")
     connection.execute(
-        f"""insert into bad select file, line, '{_REUSED}', message_id
-        from good join first using (message_id)
-        where good.content_sha <> first.content_sha"""
+        f"""create table claims as
+        select *, first_value(content_sha) over first_received as first_sha,
+          row_number() over first_received = 1 as stays
+        from (
+          select message_id, content_sha, -1 as file, -1 as line,
+            null as received_at, -1 as place from stored
+          union all
+          select message_id, sha256({content_sql()}), file, line, received_at, rowid
+          from good semi join claimed using (message_id))
+        window first_received as (partition by message_id
+          order by received_at nulls first, content_sha, file, line, place)"""
     )
     connection.execute(
-        """create table fresh as select good.* from good join first using (message_id)
-        where not first.stored and good.content_sha = first.content_sha
-        qualify row_number() over (
-          partition by message_id order by received_at, file, line) = 1"""
+        f"insert into bad select file, line, '{_REUSED}', message_id "
+        "from claims where content_sha <> first_sha"
     )
-    same, fresh = _one(
-        connection,
-        "select (select count(*) from good join first using (message_id) "
-        "where good.content_sha = first.content_sha), (select count(*) from fresh)",
+    connection.execute("delete from good where rowid in (select place from claims where not stays)")
+    (known,) = _one(
+        connection, "select count(*) from claims where not stays and content_sha = first_sha"
     )
-    return same - fresh
+    return known
 
 
 def _reason_counts(
@@ -447,17 +451,17 @@ def _refuse_mostly_bad(
 
 def _unknown_events(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
     found = connection.execute(
-        "select event, count(*) from fresh group by event order by count(*) desc, event"
+        "select event, count(*) from good group by event order by count(*) desc, event"
     ).fetchall()
     return {event: count for event, count in found if event not in KNOWN_EVENTS}
 
 
 def _write_part(connection: duckdb.DuckDBPyConnection, history: History) -> Path:
-    """Code the names of fresh signals and commit them as a part."""
-    keys = connection.execute("select distinct event, word from fresh").fetchall()
+    """Code the names of the new signals and commit them as a part."""
+    keys = connection.execute("select distinct event, word from good").fetchall()
     _code_table(connection, "event_codes", [event_key(event, word) for event, word in keys])
     categories = connection.execute(
-        "select distinct category from fresh where category is not null"
+        "select distinct category from good where category is not null"
     ).fetchall()
     _code_table(connection, "category_codes", [row[0] for row in categories])
     keyed = " ".join(
@@ -469,10 +473,10 @@ def _write_part(connection: duckdb.DuckDBPyConnection, history: History) -> Path
     kinds = ", ".join(f"{column}::{kind} as {column}" for column, kind in PART_COLUMNS.items())
     connection.execute(
         f"""copy (select {kinds} from (
-          select fresh.* replace ({absent_sql("fresh.amount_minor")} as amount_minor),
+          select good.* replace ({absent_sql("good.amount_minor")} as amount_minor),
             e.code as event_code, coalesce(c.code, 0) as category_code,
             {absent_sql("value_found")} as value
-          from fresh
+          from good
           join event_codes e on e.name = {name}
           left join category_codes c on c.name = category)
           order by customer_id, occurred_at, received_at, message_id

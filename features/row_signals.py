@@ -7,10 +7,6 @@ from features.mapping import ISO, PROPERTY, UNIX_FORMATS, FileRule, SignalRule
 from features.signals import CANONICAL_COLUMNS
 from features.text_files import sql_name
 
-# Canonical columns as text, and the three times already read as microseconds.
-CANDIDATE_COLUMNS: Final = dict.fromkeys(
-    (*CANONICAL_COLUMNS, "ends_at"), "VARCHAR"
-) | dict.fromkeys(("occurred_us", "received_us", "ends_us"), "BIGINT")
 _DATE: Final = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
 _CLOCK: Final = r"[T ][0-9]{2}:[0-9]{2}(:[0-9]{2}([.][0-9]{1,9})?)?"
 _LOCAL_TIME: Final = f"{_DATE}({_CLOCK})?"
@@ -19,10 +15,11 @@ _MICROSECONDS: Final = "[0-9]{16}"  # 2001 to 2286: integer times in Parquet fil
 _MONEY_WORDS: Final = (f"{PROPERTY}discount",)
 
 
-def candidates_sql(table: str, columns: tuple[str, ...], rule: FileRule, signal: SignalRule) -> str:
+def candidates_sql(table: str, rule: FileRule, signal: SignalRule) -> str:
     """SQL over a table of text rows: the signals that a rule reads from it.
 
-    Selects `line` and `CANDIDATE_COLUMNS`. Numbers come out with a point for a decimal sign
+    Selects `line`, the canonical columns and `ends_at` as text, and the three times already read
+    as microseconds. Numbers come out with a point for a decimal sign
     where they could be read; else as they stood, for the checks to name them.
     """
     texts = {name: sql_text(value) for name, value in signal.constants.items()} | {
