@@ -1,7 +1,7 @@
 """Arbitration: what each allowed communication is worth for this customer, best first."""
 
 from collections.abc import Iterable
-from math import prod
+from math import exp2, prod
 from typing import Final
 
 from features.signals import DAY
@@ -74,7 +74,7 @@ def fatigue_price(contacts: Iterable[Contact], fatigue: Fatigue, as_of: int) -> 
     (2020), with a price in money in the place of a penalty in probability.
     """
     ages = (max(0, as_of - contact.at) / DAY for contact in contacts)
-    return fatigue.price * sum(2.0 ** (-age / fatigue.half_life_days) for age in ages)
+    return fatigue.price * sum(exp2(-age / fatigue.half_life_days) for age in ages)
 
 
 def comes_first(candidate: Candidate) -> bool:

@@ -21,7 +21,7 @@ from models.expectation import Expectation
 from serving.arbitration import SILENCE, fatigue_price, ranked
 from serving.catalog import Communication
 from serving.contact_policy import NO_CONSENT, WAITING_HELPS, consent_for, objection, refusal_now
-from serving.eligibility import ANYTHING, Wishes, eligible
+from serving.eligibility import eligible
 from serving.engine import Engine
 from serving.exploration import arm_of, choose, epsilon_for, selection_probabilities
 from serving.flags import flags_up
@@ -35,12 +35,11 @@ from serving.records import (
     Refusal,
     Versions,
 )
-from serving.timing import Timing, timing_of_message, timing_of_silence
+from serving.timing import timing_of_message, timing_of_silence
 
 __all__ = [
     "Engine",
     "Proposal",
-    "Wishes",
     "contacts_in_signals",
     "customer_at",
     "decide",
@@ -51,6 +50,15 @@ __all__ = [
 
 # What we know of somebody whom we may not, or cannot, score: nothing.
 UNSCORED: Final = Expectation(scores={}, usual_margin=0.0)
+
+UNTRAINED: Final = "no model has been trained yet; run `nextbest train`"
+
+# How long a fallback holds: an hour spares a struggling service and loses no day.
+FALLBACK_HOLDS: Final = HOUR
+
+_CHANNEL_OF: Final[Mapping[int, str]] = {
+    code(event): channel for event, channel in CONTACT_EVENTS.items()
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +74,6 @@ class Proposal:
     """
 
     customer: Customer
-    wishes: Wishes
     expectation: Expectation
     flags: tuple[str, ...]
     entries: tuple[Communication, ...]
@@ -88,19 +95,20 @@ def decide(customer: Customer, engine: Engine, ledger: Ledger, uniform: float) -
     return settle(propose(customer, engine), engine, ledger, uniform)
 
 
-def propose(customer: Customer, engine: Engine, wishes: Wishes = ANYTHING) -> Proposal:
+def propose(customer: Customer, engine: Engine) -> Proposal:
     """What is likely to come, and which communications suit. The slow half; needs no lock."""
     expectation = expectation_of(customer, engine)
     flags = flags_up(customer.features, expectation, engine.policy)
-    entries, refusals = eligible(customer, flags, expectation, engine.catalog, wishes)
-    return Proposal(customer, wishes, expectation, flags, entries, refusals)
+    entries, refusals = eligible(customer, flags, expectation, engine.catalog)
+    return Proposal(customer, expectation, flags, entries, refusals)
 
 
 def settle(proposal: Proposal, engine: Engine, ledger: Ledger, uniform: float) -> Decision:
     """Drop what may not be sent now, weigh the rest, choose. The quick half; under the lock."""
-    customer, policy, as_of = proposal.customer, engine.policy, proposal.customer.as_of
+    customer, policy = proposal.customer, engine.policy
+    as_of = customer.as_of
     if engine.bundle is None:
-        return fallback(customer.customer_id, as_of, engine.versions, UNTRAINED, customer.stage)
+        return fallback(customer.customer_id, as_of, engine, UNTRAINED, customer.stage)
     if ledger.objected:
         proposal = _without_scores_or_marketing(proposal, engine)
 
@@ -201,7 +209,7 @@ def _without_scores_or_marketing(proposal: Proposal, engine: Engine) -> Proposal
     """An objector is not scored, and of all reasons against marketing the objection is named."""
     customer, catalog = proposal.customer, engine.catalog
     flags = (*flags_up(customer.features, UNSCORED, engine.policy), "objector")
-    entries, refusals = eligible(customer, flags, UNSCORED, catalog, proposal.wishes)
+    entries, refusals = eligible(customer, flags, UNSCORED, catalog)
     named = tuple(
         objection(refusal.communication)
         if catalog.communications[refusal.communication].message_class == "marketing"
@@ -222,16 +230,19 @@ def _only_waiting(refused: Iterable[Refusal], engine: Engine) -> list[Communicat
 
 # ---- When we cannot decide ---------------------------------------------------------------
 
-UNTRAINED: Final = "no model has been trained yet; run `nextbest train`"
-
-# An hour: long enough to spare a struggling service, short enough to lose no day.
-FALLBACK_HOLDS: Final = HOUR
-
 
 def fallback(
-    customer_id: str, as_of: int, versions: Versions, note: str, stage: str = "prospect"
+    customer_id: str, as_of: int, engine: Engine | Versions, note: str, stage: str = "prospect"
 ) -> Decision:
-    """Silence, because we could not decide; `note` says why. Nothing is learned from it."""
+    """Silence, because we could not decide; `note` says why. Nothing is learned from it.
+
+    Parameters
+    ----------
+    engine : Engine or Versions
+        What would have decided; the versions alone where no engine could be had.
+    stage : str
+        Of somebody who is not known at all we only know that they have not ordered.
+    """
     return Decision(
         customer_id=customer_id,
         as_of=as_of,
@@ -248,12 +259,7 @@ def fallback(
         not_before=as_of,
         reconsider_at=as_of + FALLBACK_HOLDS,
         valid_until=as_of + FALLBACK_HOLDS,
-        versions=versions,
+        versions=engine.versions if isinstance(engine, Engine) else engine,
         fallback=True,
         note=note,
     )
-
-
-_CHANNEL_OF: Final[Mapping[int, str]] = {
-    code(event): channel for event, channel in CONTACT_EVENTS.items()
-}

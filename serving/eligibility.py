@@ -1,39 +1,28 @@
-"""Eligibility: may we ever send this communication to a customer like this one?"""
+"""Eligibility: whether we may ever send a communication to a customer like this one."""
 
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Iterator
+from math import isnan
 
 from models.expectation import Expectation
-from serving.catalog import PROBABILITY_FACTORS, Catalog, Communication, Condition
+from serving.catalog import Catalog, Communication, Condition
 from serving.records import Customer, Refusal
 
 
-@dataclass(frozen=True, slots=True)
-class Wishes:
-    """What the caller asks for besides: only these channels (empty: any), and not these."""
-
-    channels: tuple[str, ...] = ()
-    exclude: tuple[str, ...] = ()
-
-
-ANYTHING: Final = Wishes()
-
-
 def eligible(
-    customer: Customer,
-    flags: tuple[str, ...],
-    expectation: Expectation,
-    catalog: Catalog,
-    wishes: Wishes = ANYTHING,
+    customer: Customer, flags: tuple[str, ...], expectation: Expectation, catalog: Catalog
 ) -> tuple[tuple[Communication, ...], tuple[Refusal, ...]]:
     """Communications that suit the customer, and refusals of all others.
 
     A refusal names the first rule that said no; its `change` lists everything that would have
-    to be different, so that the list as a whole is the nearest way in.
+    to be different, so that the whole list is the nearest way in.
     """
     suited, refused = [], []
     for entry in catalog.communications.values():
-        obstacles = _obstacles(entry, customer, flags, expectation, wishes)
+        obstacles = [
+            *_obstacles_of_entry(entry),
+            *_obstacles_of_journey(entry, customer, flags),
+            *_obstacles_of_numbers(entry, customer, expectation),
+        ]
         if obstacles:
             changes = "; ".join(change for _, change in obstacles)
             refused.append(Refusal(entry.name, obstacles[0][0], changes))
@@ -42,38 +31,40 @@ def eligible(
     return tuple(suited), tuple(refused)
 
 
-def _obstacles(
-    entry: Communication,
-    customer: Customer,
-    flags: tuple[str, ...],
-    expectation: Expectation,
-    wishes: Wishes,
-) -> list[tuple[str, str]]:
-    """Pairs of rule and change; empty if the communication suits."""
-    found = []
-    if not entry.prior.reviewed:
-        found.append(("not_reviewed", "state the source of its prior in catalog.toml"))
-    if wishes.channels and entry.channel not in wishes.channels:
-        found.append(("channel_not_asked", f"ask for channel {entry.channel}"))
-    if entry.name in wishes.exclude:
-        found.append(("excluded", "take it off the caller's list of exclusions"))
+# Each of the three yields pairs: the rule that says no, and the change that it waits for.
+
+
+def _obstacles_of_entry(entry: Communication) -> Iterator[tuple[str, str]]:
+    if not entry.prior.source:
+        yield "not_reviewed", "its prior in catalog.toml states a source"
+    elif not entry.prior.reviewed:
+        yield "not_reviewed", "its prior in catalog.toml is marked reviewed = true"
+
+
+def _obstacles_of_journey(
+    entry: Communication, customer: Customer, flags: tuple[str, ...]
+) -> Iterator[tuple[str, str]]:
     if customer.anonymous and entry.personal:
-        found.append(("visitor", "the visitor is identified"))
+        yield "visitor", "the visitor is known by name"
     if customer.stage not in entry.stages:
-        found.append(("stage", f"stage is {_either(entry.stages)}, not {customer.stage}"))
+        yield "stage", f"stage is {_either(entry.stages)}, not {customer.stage}"
     if entry.requires_flags and not set(entry.requires_flags) & set(flags):
-        found.append(("flag_required", f"flag {_either(entry.requires_flags)} is up"))
-    blocking = [flag for flag in entry.blocked_by_flags if flag in flags]
-    if blocking:
-        found.append(("flag_blocks", f"flag {_either(tuple(blocking))} is down"))
+        yield "flag_required", f"flag {_either(entry.requires_flags)} is up"
+    for flag in entry.blocked_by_flags:
+        if flag in flags:
+            yield "flag_blocks", f"flag {flag} is down"
+
+
+def _obstacles_of_numbers(
+    entry: Communication, customer: Customer, expectation: Expectation
+) -> Iterator[tuple[str, str]]:
     for condition in entry.where:
         value = _known(condition, customer, expectation)
         if not condition.holds(value):
-            found.append(("where", f"{condition.text} ({_seen(value)})"))
+            yield "where", f"{condition.text} ({_seen(value)})"
     for factor in entry.prior.of:
         if not _score_known(factor, expectation):
-            found.append(("score_missing", f"{factor} is known{_why_not(factor, expectation)}"))
-    return found
+            yield "score_missing", f"{factor} is known ({_why_not(factor, expectation)})"
 
 
 def _known(condition: Condition, customer: Customer, expectation: Expectation) -> float | None:
@@ -84,7 +75,7 @@ def _known(condition: Condition, customer: Customer, expectation: Expectation) -
 
 
 def _seen(value: float | None) -> str:
-    return "not known" if value is None or value != value else f"now {value:g}"
+    return "not known" if value is None or isnan(value) else f"now {value:g}"
 
 
 def _score_known(factor: str, expectation: Expectation) -> bool:
@@ -98,8 +89,8 @@ def _score_known(factor: str, expectation: Expectation) -> bool:
 def _why_not(factor: str, expectation: Expectation) -> str:
     score = expectation.scores.get(factor)
     if score is not None and score.note:
-        return f" ({score.note})"
-    return " (no model gives it)" if factor in PROBABILITY_FACTORS else ""
+        return score.note
+    return "no model gives it" if expectation.scores else "this customer is not scored"
 
 
 def _either(words: tuple[str, ...]) -> str:

@@ -9,9 +9,8 @@ from models.bundle import Bundle
 from models.explain import ReasonTexts
 from models.targets import CHURN
 from serving.catalog import Catalog
-from serving.policy import InvalidPolicy, Policy, memory_days
+from serving.policy import Policy, memory_days
 from serving.records import Versions
-from serving.toml_table import did_you_mean
 
 # Without a bundle there are no targets to take the windows from. Nobody is contacted then, and
 # the stage is only shown; these are the windows of a shop for daily goods.
@@ -20,7 +19,7 @@ UNTRAINED_WINDOWS: Final = StageWindows(at_risk_days=56, churn_window_days=28)
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """A bundle, a catalog and a policy that work together.
+    """A bundle, a catalog and a policy: what decides about any customer.
 
     Attributes
     ----------
@@ -28,11 +27,6 @@ class Engine:
         The models in service; None: nothing was trained yet, and every decision is a fallback.
     texts : ReasonTexts or None
         Sentences for the reasons; None: scores come without reasons.
-
-    Raises
-    ------
-    InvalidPolicy
-        If the policy weighs a communication that the catalog does not hold.
     """
 
     bundle: Bundle | None
@@ -40,15 +34,6 @@ class Engine:
     policy: Policy
     texts: ReasonTexts | None
     features: FeatureSet
-
-    def __post_init__(self) -> None:
-        for name in self.policy.weights:
-            if name not in self.catalog.communications:
-                remedy = did_you_mean(name, self.catalog.communications)
-                raise InvalidPolicy(
-                    f"policy.toml: weights: communication '{name}' is not in the catalog"
-                    f"{remedy or '; remove the line, or add the communication to the catalog'}"
-                )
 
     @property
     def versions(self) -> Versions:
@@ -72,4 +57,4 @@ class Engine:
     def memory_days(self) -> int:
         """How many days of contacts a decision looks back upon."""
         windows = (entry.window_days for entry in self.catalog.communications.values())
-        return memory_days(self.policy, max(windows))
+        return memory_days(self.policy, max(windows, default=1))

@@ -5,14 +5,14 @@ import hashlib
 import math
 import re
 import zoneinfo
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from serving.catalog import PURPOSES
 from serving.records import CHANNELS, CLASSES
-from serving.toml_table import Table, read_toml
+from serving.toml_table import Table, did_you_mean, read_toml
 
 SHIPPED: Final = Path(__file__).with_name("policy.toml")
 ANY: Final = "any"
@@ -119,8 +119,14 @@ class Policy:
         return self.weights.get(communication, 1.0)
 
 
-def load_policy(path: Path) -> Policy:
+def load_policy(path: Path, communications: Collection[str] | None = None) -> Policy:
     """Read a policy and check every number of it.
+
+    Parameters
+    ----------
+    path : Path
+    communications : collection of str, optional
+        Names in the catalog: what weights may speak of. Without it their names go unchecked.
 
     Raises
     ------
@@ -155,7 +161,7 @@ def load_policy(path: Path) -> Policy:
         quiet_hours=_quiet_hours(file.table("quiet_hours")),
         fatigue=_fatigue(file.table("fatigue")),
         flags=_flag_rules(file.table("flags")),
-        weights=_weights(file.table("weights")),
+        weights=_weights(file.table("weights"), communications),
         assumed_consents=_assumed(file.table("consent")),
         sha256=f"sha256:{hashlib.sha256(content).hexdigest()}",
     )
@@ -206,7 +212,14 @@ def _flag_rules(table: Table) -> FlagRules:
     return FlagRules(**{key: table.number(key, 0, 3650) for key in keys})
 
 
-def _weights(table: Table) -> Mapping[str, float]:
+def _weights(table: Table, communications: Collection[str] | None) -> Mapping[str, float]:
+    for name in table.values:
+        if communications is not None and name not in communications:
+            remedy = did_you_mean(name, communications)
+            raise table.wrong(
+                f"communication '{name}' is not in the catalog"
+                f"{remedy or '; remove the line, or add it to the catalog'}"
+            )
     # Above zero, so that a weight can never change the sign of an effect; at most 10, because
     # whoever needs more has a prior that is wrong and should mend that.
     return {name: table.number(name, 0.01, 10) for name in table.values}
