@@ -401,7 +401,7 @@ def make_private_file(path: Path) -> None:
 def connect(path: Path, module: ModuleType, pragma: str) -> sa.Engine:
     """Engine whose connections survive a power cut and leave no deleted bytes behind."""
     engine = sa.create_engine(
-        f"sqlite:///{path}",
+        sa.URL.create("sqlite", database=str(path)),
         module=module,
         # None: SQLite's own transactions, begun by us; the driver shall begin none.
         connect_args={"isolation_level": None, "timeout": 1.0},

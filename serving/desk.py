@@ -1,0 +1,130 @@
+"""The desk: one question about a customer in, one recorded answer out."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Final
+
+from features.signals import DAY, SignalColumns
+from serving.answer import Surroundings, rendered
+from serving.decision import (
+    Engine,
+    contacts_in_signals,
+    customer_at,
+    fallback,
+    propose,
+    settle,
+)
+from serving.eligibility import Wishes
+from serving.records import Contact, Decision, Ledger
+from serving.store import Circumstances, Store
+
+# A message of ours comes back as a signal once the CRM has sent it. Within this time a signal on
+# the same channel is taken for the same message, so that it counts once against the caps. Two
+# days: a night of quiet hours and a day for the CRM.
+SAME_MESSAGE_DAYS: Final = 2
+UNKNOWN_CUSTOMER: Final = "this customer is not known here"
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """Who is asked about, and what the caller limits the choice to.
+
+    Attributes
+    ----------
+    uniform : float
+        A number drawn from [0, 1) before anything else: all the chance there is in a decision.
+    idempotency : (key, request hash) or None
+    request : str
+        JSON of what else the caller said; logged.
+    """
+
+    customer_id: str
+    as_of: int
+    uniform: float
+    channels: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    idempotency: tuple[str, str] | None = None
+    request: str = "{}"
+
+    @property
+    def scope(self) -> str:
+        """The limits as text; decisions under the same limits can stand for each other."""
+        if not self.channels and not self.exclude:
+            return ""
+        limits = {"channels": sorted(set(self.channels)), "exclude": sorted(set(self.exclude))}
+        return json.dumps(limits)
+
+
+def answer_to(
+    question: Question, store: Store, engine: Engine, surroundings: Surroundings, note: str = ""
+) -> bytes:
+    """Decide, log and answer one question.
+
+    Scores are computed before the store's transaction, the allowed set and the choice inside it.
+    An unknown customer, or an engine without a bundle, gets a fallback: `no_contact`.
+
+    Parameters
+    ----------
+    note : str
+        Why the engine has no bundle, if it has none.
+
+    Raises
+    ------
+    IdempotencyConflict
+        If the key came before with another request.
+    StoreBusy
+        If the store's turn did not come in time.
+    """
+    features: tuple[float, ...] = ()
+    signals = store.customer_signals(question.customer_id)
+    if signals is None or engine.bundle is None:
+        why = UNKNOWN_CUSTOMER if signals is None else note
+        chooser = fallen_back(question, engine, why)
+    else:
+        chooser, features = prepared(question, engine, signals)
+    return store.record(
+        question.customer_id,
+        question.as_of,
+        question.idempotency,
+        chooser,
+        lambda decision_id, decision: rendered(decision_id, decision, surroundings),
+        Circumstances(features, question.scope, question.request),
+    )
+
+
+def prepared(
+    question: Question, engine: Engine, signals: SignalColumns
+) -> tuple[Callable[[Ledger], Decision], tuple[float, ...]]:
+    """All that can be computed before the transaction: how to settle, and the served features."""
+    customer = customer_at(question.customer_id, signals, question.as_of, engine)
+    proposal = propose(customer, engine, Wishes(question.channels, question.exclude))
+    seen = contacts_in_signals(signals, question.as_of, engine.memory_days)
+
+    def chooser(ledger: Ledger) -> Decision:
+        known = replace(ledger, contacts=each_once(ledger.contacts, seen))
+        return settle(proposal, engine, known, question.uniform)
+
+    return chooser, tuple(customer.features.values())
+
+
+def fallen_back(question: Question, engine: Engine, why: str) -> Callable[[Ledger], Decision]:
+    """The way to settle where nothing can be known: the fallback, whatever the ledger says."""
+    decision = fallback(question.customer_id, question.as_of, engine.versions, why)
+    return lambda _: decision
+
+
+def each_once(logged: tuple[Contact, ...], seen: tuple[Contact, ...]) -> tuple[Contact, ...]:
+    """Contacts from the decision log and from signals, each message once, in order of time.
+
+    A signal is taken for a logged message if it follows on the same channel within
+    `SAME_MESSAGE_DAYS`; each logged message accounts for one signal at most.
+    """
+    left = sorted(seen, key=lambda contact: contact.at)
+    for ours in logged:
+        latest = ours.at + SAME_MESSAGE_DAYS * DAY
+        for place, other in enumerate(left):
+            if other.channel == ours.channel and ours.at <= other.at <= latest:
+                del left[place]
+                break
+    return tuple(sorted((*logged, *left), key=lambda contact: contact.at))

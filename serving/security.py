@@ -1,0 +1,139 @@
+"""Who may come in: every HTTP request needs a key, but for two questions about health."""
+
+import base64
+import binascii
+import logging
+import traceback
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Final
+
+from starlette.datastructures import Headers
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from serving.answer import Json, encoded
+
+OPEN_PATHS: Final = frozenset({"/livez", "/readyz"})
+CALLER: Final = "nextbest.caller"  # where the key of a request stands in its scope
+LOG: Final = logging.getLogger("nextbest")
+
+SAFE_HEADERS: Final = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+    (b"referrer-policy", b"no-referrer"),
+)
+
+
+def problem(
+    status: int,
+    detail: str,
+    errors: tuple[tuple[str, str, str], ...] = (),
+    headers: dict[str, str] | None = None,
+) -> Response:
+    """An error in the one shape that all errors have.
+
+    Parameters
+    ----------
+    errors : tuple of (pointer, code, detail)
+        Where in the request the trouble lies. Never the value itself: it may be personal.
+
+    Source: RFC 9457.
+    """
+    content: dict[str, Json] = {
+        "type": "about:blank",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "detail": detail,
+        "errors": [
+            {"pointer": pointer, "code": code, "detail": words} for pointer, code, words in errors
+        ],
+    }
+    return Response(
+        encoded(content),
+        status,
+        {"Cache-Control": "no-store", **(headers or {})},
+        "application/problem+json",
+    )
+
+
+def presented_key(authorization: str | None) -> str:
+    """The key in an Authorization header: Bearer, or the user name of Basic; else empty."""
+    scheme, _, rest = (authorization or "").strip().partition(" ")
+    rest = rest.strip()
+    if scheme.lower() == "bearer":
+        return rest
+    if scheme.lower() != "basic":
+        return ""
+    try:
+        return base64.b64decode(rest, validate=True).decode().partition(":")[0]
+    except (binascii.Error, UnicodeDecodeError):
+        return ""
+
+
+def log_failure(what: str, error: BaseException) -> None:
+    """Say in the log what failed and where; not the message, which may quote a person."""
+    places = traceback.extract_tb(error.__traceback__)
+    last = f"{places[-1].filename}:{places[-1].lineno}" if places else "unknown place"
+    LOG.error("%s: %s at %s", what, type(error).__name__, last)
+
+
+class Guard:
+    """Lets a request pass only with a known key; adds safe headers; turns failures into 500.
+
+    Parameters
+    ----------
+    app : ASGIApp
+    key_is_known : from a key to whether it is known
+    """
+
+    def __init__(self, app: ASGIApp, key_is_known: Callable[[str], bool]) -> None:
+        self._app = app
+        self._key_is_known = key_is_known
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one connection."""
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+        elif scope["type"] == "http":
+            await self._request(scope, receive, send)
+        else:  # web sockets: there are none here
+            await send({"type": "websocket.close", "code": 1008})
+
+    async def _request(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started = False
+
+        async def safely(message: Message) -> None:
+            nonlocal started
+            if message["type"] == "http.response.start":
+                started = True
+                message["headers"] = [*message.get("headers", ()), *SAFE_HEADERS]
+            await send(message)
+
+        try:
+            app = self._app if self._may_pass(scope) else refused()
+            await app(scope, receive, safely)
+        except Exception as error:  # whatever fails, the caller gets our shape and no detail
+            log_failure("request failed", error)
+            if not started:
+                failed = problem(500, "the service failed; try again, or look at its log")
+                await failed(scope, receive, safely)
+
+    def _may_pass(self, scope: Scope) -> bool:
+        if scope["path"] in OPEN_PATHS:
+            return True
+        key = presented_key(Headers(scope=scope).get("authorization"))
+        scope[CALLER] = key
+        return bool(key) and self._key_is_known(key)
+
+
+def refused() -> Response:
+    """What somebody without a key gets, whatever they asked for."""
+    response = problem(
+        401,
+        "a key is needed; send 'Authorization: Bearer nb_...', or the key as user name; "
+        "make one with `nextbest keys`",
+        headers={"WWW-Authenticate": 'Basic realm="nextbest", charset="UTF-8"'},
+    )
+    response.headers.append("WWW-Authenticate", 'Bearer realm="nextbest"')
+    return response
