@@ -7,6 +7,7 @@ from typing import Final
 
 from features.signals import DAY, SignalColumns
 from serving.answer import Surroundings, rendered
+from serving.catalog import Catalog
 from serving.decision import (
     Engine,
     contacts_in_signals,
@@ -15,8 +16,7 @@ from serving.decision import (
     propose,
     settle,
 )
-from serving.eligibility import Wishes
-from serving.records import Contact, Decision, Ledger
+from serving.records import Contact, Decision, Ledger, Refusal
 from serving.store import Circumstances, Store
 
 # A message of ours comes back as a signal once the CRM has sent it. Within this time a signal on
@@ -97,15 +97,35 @@ def prepared(
     question: Question, engine: Engine, signals: SignalColumns
 ) -> tuple[Callable[[Ledger], Decision], tuple[float, ...]]:
     """All that can be computed before the transaction: how to settle, and the served features."""
-    customer = customer_at(question.customer_id, signals, question.as_of, engine)
-    proposal = propose(customer, engine, Wishes(question.channels, question.exclude))
+    catalog, left_out = within_limits(engine.catalog, question)
+    limited = replace(engine, catalog=catalog)
+    customer = customer_at(question.customer_id, signals, question.as_of, limited)
+    proposal = propose(customer, limited)
     seen = contacts_in_signals(signals, question.as_of, engine.memory_days)
 
     def chooser(ledger: Ledger) -> Decision:
         known = replace(ledger, contacts=each_once(ledger.contacts, seen))
-        return settle(proposal, engine, known, question.uniform)
+        decision = settle(proposal, limited, known, question.uniform)
+        return replace(decision, refusals=decision.refusals + left_out)
 
     return chooser, tuple(customer.features.values())
+
+
+def within_limits(catalog: Catalog, question: Question) -> tuple[Catalog, tuple[Refusal, ...]]:
+    """The part of the catalog that the caller allows, and a refusal for each of the rest.
+
+    The hash stays: it names the file that was read.
+    """
+    kept, left_out = {}, []
+    for name, entry in catalog.communications.items():
+        if question.channels and entry.channel not in question.channels:
+            change = f"the caller allows the channel {entry.channel}"
+            left_out.append(Refusal(name, "caller_channels", change))
+        elif name in question.exclude:
+            left_out.append(Refusal(name, "caller_exclude", "the caller does not exclude it"))
+        else:
+            kept[name] = entry
+    return replace(catalog, communications=kept), tuple(left_out)
 
 
 def fallen_back(question: Question, engine: Engine, why: str) -> Callable[[Ledger], Decision]:
