@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from math import isnan
+from math import isnan, nan
 from typing import Final
 
 STAGES: Final = (
@@ -16,6 +16,11 @@ STAGES: Final = (
     "ended",
 )
 
+_SUBSCRIPTION: Final = (
+    "subscription_days_left",
+    "days_since_subscription_started",
+    "days_since_subscription_cancelled",
+)
 # The features that the rules read.
 STAGE_FEATURES: Final = (
     "relationship_ended",
@@ -24,9 +29,7 @@ STAGE_FEATURES: Final = (
     "days_since_last_order",
     "usual_gap_days",
     "last_gap_days",
-    "subscription_days_left",
-    "days_since_subscription_started",
-    "days_since_subscription_cancelled",
+    *_SUBSCRIPTION,
 )
 
 FIRST_DAYS: Final = 30  # a month: most second orders of a shop come within it, or never
@@ -110,7 +113,7 @@ def _ended(features: Mapping[str, float], windows: StageWindows) -> bool:
 
 def _prospect(features: Mapping[str, float], windows: StageWindows) -> bool:
     """Neither an order nor a subscription yet."""
-    return features["orders_ever"] == 0 and isnan(features["days_since_subscription_started"])
+    return features["orders_ever"] == 0 and all(isnan(features[name]) for name in _SUBSCRIPTION)
 
 
 def _onboarding(features: Mapping[str, float], windows: StageWindows) -> bool:
@@ -133,7 +136,10 @@ def _leaving(features: Mapping[str, float], windows: StageWindows) -> bool:
 
 def _subscribed(features: Mapping[str, float], windows: StageWindows) -> bool:
     """The subscription runs, and nobody has cancelled it: never lapsed, however silent."""
-    return features["subscription_days_left"] > 0
+    days_left = features["subscription_days_left"]
+    if isnan(days_left):  # no end was stated: it runs from its start until it is cancelled
+        return not isnan(features["days_since_subscription_started"]) and not _cancelled(features)
+    return days_left > 0 and not _cancelled(features)
 
 
 def _lapsed(features: Mapping[str, float], windows: StageWindows) -> bool:
@@ -171,13 +177,12 @@ def _cancelled(features: Mapping[str, float]) -> bool:
 
 
 def _silent_days(features: Mapping[str, float]) -> float:
-    """Days since the last order or since the subscription ran out, whichever is less."""
-    known = [
-        days
-        for days in (features["days_since_last_order"], -features["subscription_days_left"])
-        if not isnan(days)
-    ]
-    return min(known) if known else _customer_for(features)
+    """Days since the last order or since the subscription was over, whichever is less."""
+    over = -features["subscription_days_left"]
+    if isnan(over):
+        over = features["days_since_subscription_cancelled"]
+    known = [days for days in (features["days_since_last_order"], over) if not isnan(days)]
+    return min(known, default=nan)
 
 
 def _patience_days(features: Mapping[str, float], windows: StageWindows) -> float:
