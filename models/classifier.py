@@ -121,11 +121,22 @@ class Classifier:
         WrongRows
             If the rows have another shape or type.
         """
+        return sigmoid(self.log_odds(rows))
+
+    def log_odds(self, rows: FloatArray) -> FloatArray:
+        """Log-odds of a yes, calibrated, shape (n,).
+
+        Raises
+        ------
+        WrongRows
+            If the rows have another shape or type.
+        """
         self._require_shape(rows)
         if isinstance(self.model, Forest):
             raw = _booster(self.model.text).predict(rows, raw_score=True, num_threads=1)
-            return sigmoid(self._calibrated(np.asarray(raw, dtype=np.float64)))
-        return sigmoid(self.contributions(rows).sum(axis=1))
+            line = self.calibration
+            return np.asarray(line.slope * np.asarray(raw) + line.intercept, dtype=np.float64)
+        return np.asarray(self.contributions(rows).sum(axis=1))
 
     def contributions(self, rows: FloatArray) -> FloatArray:
         """What each feature adds to the log-odds; the last column is the starting point.
@@ -144,9 +155,6 @@ class Classifier:
         parts = _contributions(self.model, self.names, rows) * self.calibration.slope
         parts[:, -1] += self.calibration.intercept
         return parts
-
-    def _calibrated(self, log_odds: FloatArray) -> FloatArray:
-        return self.calibration.slope * log_odds + self.calibration.intercept
 
     def _require_shape(self, rows: FloatArray) -> None:
         if rows.ndim != 2 or rows.shape[1] != len(self.names) or rows.dtype != np.float64:

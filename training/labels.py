@@ -1,0 +1,132 @@
+"""What happened after `as_of`: yes, no, money, or not known yet."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.definitions import MINOR_UNITS
+from features.signals import ABSENT, DAY, Int64Array, SignalLog, code
+from models.targets import Target
+
+FloatArray = NDArray[np.float64]
+Int8Array = NDArray[np.int8]
+
+NO_LABEL: Final = -1
+ORDER: Final = "Order Completed"
+REFUND: Final = "Order Refunded"
+
+
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """Answers to one target's question.
+
+    Attributes
+    ----------
+    values : ndarray of int8, shape (n,)
+        1: yes; 0: no; -1: not asked (not at risk) or not known yet (censored).
+    censored : int
+        Rows whose label window was not over at the data's end.
+    not_at_risk : int
+        Rows without an order in the at-risk days, among those not censored.
+    """
+
+    values: Int8Array
+    censored: int
+    not_at_risk: int
+
+
+def labels(
+    log: SignalLog, customers: Int64Array, as_of: Int64Array, target: Target, data_end: int
+) -> Labels:
+    """Answers to a target's question, one a row.
+
+    Parameters
+    ----------
+    customers, as_of : ndarray of int64, shape (n,)
+        Index of a customer in the log, and the moment at which it is looked at.
+    data_end : int
+        Signals that occurred or were received then or later do not exist. A window that ends
+        later is censored: dropped and counted, never a "no".
+    """
+    values = np.full(len(customers), NO_LABEL, dtype=np.int8)
+    complete = as_of + target.window_days * DAY <= data_end
+    asked = np.zeros(len(customers), dtype=bool)
+    orders, events = _owned(log, ORDER), _owned(log, target.event)
+    for moment in np.unique(as_of[complete]):
+        rows = complete & (as_of == moment)
+        known = orders.between(moment - target.at_risk_days * DAY, moment, received_before=moment)
+        end = moment + target.window_days * DAY
+        happened = events.between(moment, end, received_before=data_end)
+        asked[rows] = _any_of(orders.owner[known], len(log))[customers[rows]]
+        seen = _any_of(events.owner[happened], len(log))[customers[rows]]
+        values[rows] = seen == (target.outcome == "presence")
+    values[~asked] = NO_LABEL
+    return Labels(
+        values,
+        censored=int(np.sum(~complete)),
+        not_at_risk=int(np.sum(complete & ~asked)),
+    )
+
+
+def takings_after(
+    log: SignalLog, customers: Int64Array, as_of: Int64Array, horizon_days: int, data_end: int
+) -> FloatArray:
+    """Orders less refunds in ``[as_of, as_of + horizon_days)``, in currency units.
+
+    Amounts are what was paid, so discounts are already out of them.
+
+    Returns
+    -------
+    ndarray of float64, shape (n,)
+        NaN where the horizon was not over at `data_end`.
+    """
+    takings = np.full(len(customers), np.nan)
+    complete = as_of + horizon_days * DAY <= data_end
+    orders, refunds = _owned(log, ORDER), _owned(log, REFUND)
+    for moment in np.unique(as_of[complete]):
+        rows = complete & (as_of == moment)
+        end = moment + horizon_days * DAY
+        total = np.zeros(len(log))
+        for sign, events in ((1, orders), (-1, refunds)):
+            inside = events.between(moment, end, received_before=data_end)
+            inside &= events.amount != ABSENT
+            total += sign * np.bincount(
+                events.owner[inside], weights=events.amount[inside], minlength=len(log)
+            )
+        takings[rows] = total[customers[rows]] / MINOR_UNITS
+    return takings
+
+
+@dataclass(frozen=True, slots=True)
+class _Owned:
+    """All signals of one event, each of shape (n_events,); `owner` is a customer's index."""
+
+    owner: Int64Array
+    occurred_at: Int64Array
+    received_at: Int64Array
+    amount: Int64Array
+
+    def between(self, start: int, end: int, received_before: int) -> NDArray[np.bool_]:
+        occurred = (self.occurred_at >= start) & (self.occurred_at < end)
+        return np.asarray(occurred & (self.received_at < received_before))
+
+
+def _owned(log: SignalLog, event: str) -> _Owned:
+    # A keyed event, such as Survey Answered/nps, is not looked for here: targets name events.
+    here = np.flatnonzero(log.columns.event == code(event))
+    owner = np.searchsorted(log.starts, here, side="right") - 1
+    columns = log.columns
+    return _Owned(
+        owner.astype(np.int64),
+        columns.occurred_at[here],
+        columns.received_at[here],
+        columns.amount[here],
+    )
+
+
+def _any_of(owners: Int64Array, n_customers: int) -> NDArray[np.bool_]:
+    seen = np.zeros(n_customers, dtype=bool)
+    seen[owners] = True
+    return seen

@@ -1,0 +1,183 @@
+"""How good probabilities are, and how sure one may be of a difference."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.signals import Int64Array
+from models.classifier import sigmoid
+
+FloatArray = NDArray[np.float64]
+Int8Array = NDArray[np.int8]
+
+SMALLEST: Final = 1e-15  # a probability of exactly 0 or 1 that is wrong would cost infinity
+BINS: Final = 10
+
+
+class OneClass(ValueError):
+    """A measure that needs both a yes and a no was asked for with only one of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A difference, and the 95 % interval of its bootstrap."""
+
+    difference: float
+    low: float
+    high: float
+
+
+def auc(answers: Int8Array, scores: FloatArray, weights: FloatArray | None = None) -> float:
+    """Probability that a random yes scores above a random no; ties count half.
+
+    Parameters
+    ----------
+    answers : ndarray of int8, shape (n,)
+        1: yes, 0: no.
+    weights : ndarray of float64, shape (n,), optional
+
+    Raises
+    ------
+    OneClass
+        If one of the two answers does not occur.
+    """
+    weights = np.ones(len(answers)) if weights is None else weights
+    order = np.argsort(scores, kind="stable")
+    return _sorted_auc(answers[order], _ties(scores[order]), weights[order])
+
+
+def log_loss(answers: Int8Array, probabilities: FloatArray) -> float:
+    """Mean of -log of the probability given to what happened."""
+    return float(np.mean(losses(answers, probabilities)))
+
+
+def losses(answers: Int8Array, probabilities: FloatArray) -> FloatArray:
+    """-log of the probability given to what happened, shape (n,)."""
+    p = np.clip(probabilities, SMALLEST, 1 - SMALLEST)
+    return np.asarray(-np.log(np.where(answers == 1, p, 1 - p)))
+
+
+def brier(answers: Int8Array, probabilities: FloatArray) -> float:
+    """Mean squared difference of probability and answer. Source: Brier (1950)."""
+    return float(np.mean((probabilities - answers) ** 2))
+
+
+def calibration_error(answers: Int8Array, probabilities: FloatArray) -> float:
+    """Mean |share of yes - mean probability| over tenths of the rows, by probability."""
+    order = np.argsort(probabilities, kind="stable")
+    error = 0.0
+    for bin_ in np.array_split(order, BINS):
+        if len(bin_):
+            gap = float(np.mean(answers[bin_]) - np.mean(probabilities[bin_]))
+            error += abs(gap) * len(bin_) / len(order)
+    return error
+
+
+def fitted_line(answers: Int8Array, log_odds: FloatArray) -> tuple[float, float]:
+    """Slope and intercept of the logistic regression of the answers on log-odds.
+
+    Slope 1 and intercept 0 for a calibrated model. Source: Cox (1958). By Newton's method
+    with a penalty of 1e-6, so that a perfect separation has an answer too.
+
+    Raises
+    ------
+    OneClass
+        If one of the two answers does not occur.
+    """
+    _require_both(answers)
+    design = np.column_stack([log_odds, np.ones(len(log_odds))])
+    line = np.array([1.0, 0.0])
+    for _ in range(50):
+        p = sigmoid(np.clip(design @ line, -30, 30))
+        gradient = design.T @ (answers - p) - 1e-6 * line
+        curvature = (design * (p * (1 - p))[:, np.newaxis]).T @ design + 1e-6 * np.eye(2)
+        step = np.linalg.solve(curvature, gradient)
+        # Log-odds are of the order of one: a longer step has left the valley.
+        line = line + step / max(1.0, float(np.max(np.abs(step))) / 2)
+        if float(np.max(np.abs(step))) < 1e-10:
+            break
+    return float(line[0]), float(line[1])
+
+
+def loss_difference(
+    customers: Int64Array, new: FloatArray, old: FloatArray, rng: np.random.Generator
+) -> Interval:
+    """Relative difference of mean losses, (new - old) / old, resampling customers.
+
+    Rows of one customer are not independent, so whole customers are drawn, the same ones for
+    both models.
+
+    Parameters
+    ----------
+    customers : ndarray of int64, shape (n,)
+    new, old : ndarray of float64, shape (n,)
+        Loss of each row.
+    """
+    _, place = np.unique(customers, return_inverse=True)
+    gain = np.bincount(place, weights=new - old)
+    reference = np.bincount(place, weights=old)
+    drawn = []
+    for times in _draws(len(gain), rng):
+        drawn.append(float(times @ gain) / max(float(times @ reference), SMALLEST))
+    low, high = np.quantile(drawn, (0.025, 0.975))
+    return Interval(float(gain.sum() / max(reference.sum(), SMALLEST)), float(low), float(high))
+
+
+def auc_interval(
+    customers: Int64Array, answers: Int8Array, scores: FloatArray, rng: np.random.Generator
+) -> Interval:
+    """AUC with its 95 % interval, resampling customers.
+
+    Raises
+    ------
+    OneClass
+        If one of the two answers does not occur.
+    """
+    _require_both(answers)
+    _, place = np.unique(customers, return_inverse=True)
+    order = np.argsort(scores, kind="stable")
+    sorted_answers, ties, owners = answers[order], _ties(scores[order]), place[order]
+    drawn = []
+    for times in _draws(int(place.max()) + 1, rng):
+        weights = times[owners]
+        both = weights[sorted_answers == 1].sum() > 0 and weights[sorted_answers == 0].sum() > 0
+        if both:  # a draw of one class only has no AUC
+            drawn.append(_sorted_auc(sorted_answers, ties, weights))
+    low, high = np.quantile(drawn, (0.025, 0.975))
+    return Interval(auc(answers, scores), float(low), float(high))
+
+
+DRAWS: Final = 400  # the ends of a 95 % interval then rest on ten draws each
+
+
+def _draws(n: int, rng: np.random.Generator) -> Iterator[FloatArray]:
+    """How often each of n is drawn, one array of shape (n,) a resampling."""
+    for _ in range(DRAWS):
+        yield np.bincount(rng.integers(n, size=n), minlength=n).astype(np.float64)
+
+
+def _ties(ascending: FloatArray) -> Int64Array:
+    """Number of the group of equal scores that each row belongs to."""
+    if not len(ascending):
+        return np.zeros(0, dtype=np.int64)
+    return np.concatenate([[0], np.cumsum(np.diff(ascending) > 0)]).astype(np.int64)
+
+
+def _sorted_auc(answers: Int8Array, ties: Int64Array, weights: FloatArray) -> float:
+    _require_both(answers)
+    yes = np.bincount(ties, weights=weights * (answers == 1))
+    no = np.bincount(ties, weights=weights * (answers == 0))
+    below = np.cumsum(no) - no
+    return float(np.sum(yes * (below + no / 2)) / (yes.sum() * no.sum()))
+
+
+def _require_both(answers: Int8Array) -> None:
+    positives = int(np.sum(answers == 1))
+    if positives in (0, len(answers)):
+        raise OneClass(
+            f"{positives} yes among {len(answers)} answers; both answers must occur; "
+            "wait for more data or choose another window"
+        )
