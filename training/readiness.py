@@ -1,0 +1,371 @@
+"""What a history holds, and what it suffices for, in words: `nextbest doctor`."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from difflib import get_close_matches
+from typing import Final
+
+import numpy as np
+
+from features.history import ConsentChange, History
+from features.signals import (
+    ABSENT,
+    CONTACT_EVENTS,
+    DAY,
+    KNOWN_EVENTS,
+    SECOND,
+    Int64Array,
+    SignalLog,
+    code,
+    is_anonymous,
+)
+from models.targets import Target, Targets, Windows
+from training.dataset import Schedule, ScheduleRules, first_order, schedule
+from training.labels import ORDER, labels
+
+# Two gaps, three order days: with one gap alone, a customer's habit and chance look the same.
+LEAST_GAPS: Final = 2
+# Below so many customers with a habit, percentiles of it are chance.
+LEAST_HABITS: Final = 20
+# Snapshots, a gap and a test must fit beside the window: at most a fifth of the history.
+LONGEST_SHARE: Final = 5
+_WEEK: Final = 7
+_KINDS: Final[Mapping[str, tuple[str, ...]]] = {
+    "e-mails": tuple(key for key, channel in CONTACT_EVENTS.items() if channel == "email"),
+    "visits": ("Page Viewed", "Product Viewed", "Application Opened"),
+    "tickets": ("Ticket Opened",),
+    "survey answers": ("Survey Answered/nps", "Survey Answered/csat", "Survey Answered/ces"),
+    "subscriptions": ("Subscription Started", "Subscription Renewed"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What the history says to one target's question, all snapshots together.
+
+    Attributes
+    ----------
+    rows, yes, no : int
+        Customers at risk whose label window is over, counted once for each snapshot.
+    at_risk_now : int
+        Customers whom the question would be asked of at the data's end.
+    """
+
+    target: Target
+    snapshots: int
+    rows: int
+    yes: int
+    no: int
+    at_risk_now: int
+
+    @property
+    def enough(self) -> bool:
+        """Whether a model, and not only a rule, can be fitted."""
+        each = self.target.minimum_of_each
+        return self.rows >= self.target.minimum_rows and min(self.yes, self.no) >= each
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """What there is.
+
+    Attributes
+    ----------
+    first, last : int
+        First and last time something occurred, microseconds UTC.
+    events, unknown_events : mapping
+        Signals by event; those whose name no feature knows.
+    shares : mapping
+        Share of the customers with at least one signal of a kind.
+    orders_without_amount : int
+        Orders that count, but bring no money.
+    consents : mapping
+        Customers who allow ``channel:purpose`` at the data's end.
+    windows : Windows or None
+        Lengths proposed from the customers' own gaps; None: too few come back to tell.
+    habits : int
+        Customers whose gaps speak for the proposal.
+    """
+
+    signals: int
+    customers: int
+    visitors: int
+    first: int
+    last: int
+    events: Mapping[str, int]
+    unknown_events: Mapping[str, int]
+    shares: Mapping[str, float]
+    orders: int
+    buyers: int
+    orders_without_amount: int
+    currency: str
+    consents: Mapping[str, int]
+    objectors: int
+    windows: Windows | None
+    habits: int
+    answers: tuple[Answers, ...]
+    notes: tuple[str, ...]
+
+    def lines(self) -> tuple[str, ...]:
+        """The findings as sentences, the most important first."""
+        told = [
+            f"{self.signals:,} signals of {self.customers:,} customers and {self.visitors:,} "
+            f"visitors, {_day(self.first)} to {_day(self.last)}.",
+            *_order_lines(self),
+            *(_answer_line(each) for each in self.answers),
+            *self.notes,
+            *_window_lines(self),
+            *(_share_line(kind, share) for kind, share in self.shares.items()),
+            *_consent_lines(self),
+            "Events: "
+            + ", ".join(f"{name} {count:,}" for name, count in self.events.items())
+            + ".",
+        ]
+        for name, count in self.unknown_events.items():
+            told.append(
+                f"Unknown event '{name}', {count:,} times: kept, but no feature sees it"
+                f"{_known_like(name)}."
+            )
+        return tuple(told)
+
+
+def readiness(history: History, targets: Targets, currency: str) -> Readiness:
+    """Look through a history: what there is, and what it suffices for.
+
+    Raises
+    ------
+    EmptyHistory
+        If there are no signals.
+    """
+    end = history.data_end()
+    log = history.load()
+    events = history.events()
+    columns = log.columns
+    people = _identified(log)
+    is_order = (columns.event == code(ORDER)) & people[_owner(log)]
+    changes = history.consent_changes()
+    habits = usual_gaps(log)
+    plan = _plan(log, targets, end) if is_order.any() else Schedule((), ())
+    return Readiness(
+        signals=len(columns),
+        customers=int(people.sum()),
+        visitors=int((~people).sum()),
+        first=int(columns.occurred_at.min()),
+        last=int(columns.occurred_at.max()),
+        events=events,
+        unknown_events={name: n for name, n in events.items() if name not in KNOWN_EVENTS},
+        shares={kind: _share_with(log, people, keys) for kind, keys in _KINDS.items()},
+        orders=int(is_order.sum()),
+        buyers=len(np.unique(_owner(log)[is_order])),
+        orders_without_amount=int((is_order & (columns.amount == ABSENT)).sum()),
+        currency=currency,
+        consents=_consents(changes),
+        objectors=len({change.customer_id for change in changes if change.objection}),
+        windows=proposed_windows(habits, (end - int(columns.occurred_at.min())) // DAY),
+        habits=len(habits),
+        answers=tuple(_answers(log, each, plan, end) for each in targets.targets if is_order.any()),
+        notes=plan.notes,
+    )
+
+
+def usual_gaps(log: SignalLog) -> Int64Array:
+    """Each returning customer's mean gap between order days, in microseconds.
+
+    Only identified customers with at least three order days; several orders of one day count
+    as one, since a forgotten item is not a habit.
+    """
+    owner = _owner(log)
+    rows = (log.columns.event == code(ORDER)) & _identified(log)[owner]
+    days = np.unique(np.stack([owner[rows], log.columns.occurred_at[rows] // DAY]), axis=1)
+    if not days.size:
+        return np.empty(0, dtype=np.int64)
+    _, starts, counts = np.unique(days[0], return_index=True, return_counts=True)
+    first, last = days[1][starts], days[1][starts + counts - 1]
+    back = counts > LEAST_GAPS
+    return np.asarray((last - first)[back] * DAY // (counts[back] - 1), dtype=np.int64)
+
+
+def proposed_windows(gaps: Int64Array, days: int) -> Windows | None:
+    """Label windows from the customers' usual gaps.
+
+    Churn: the 90th percentile in whole weeks, since nine in ten would have come back by then;
+    at risk: twice that; repurchase: the median in whole weeks, shorter than the churn window.
+
+    Parameters
+    ----------
+    gaps : ndarray of int64, shape (n_customers,)
+        See `usual_gaps`.
+    days : int
+        Length of the history, which bounds the windows.
+    """
+    if len(gaps) < LEAST_HABITS:
+        return None
+    longest = max(2, days // LONGEST_SHARE // _WEEK)
+    weeks = np.quantile(gaps, (0.9, 0.5)) / (_WEEK * DAY)
+    churn = int(np.clip(round(float(weeks[0])), 2, longest))
+    repurchase = int(np.clip(round(float(weeks[1])), 1, churn - 1))
+    return Windows(churn * _WEEK, 2 * churn * _WEEK, repurchase * _WEEK)
+
+
+def _plan(log: SignalLog, targets: Targets, end: int) -> Schedule:
+    return schedule(first_order(log, end), end, targets.longest_window_days, ScheduleRules())
+
+
+def _answers(log: SignalLog, target: Target, plan: Schedule, end: int) -> Answers:
+    moments = (*plan.train, *plan.test)
+    customers = np.flatnonzero(_identified(log))
+    yes = no = 0
+    for moment in moments:
+        as_of = np.full(len(customers), moment, dtype=np.int64)
+        values = labels(log, customers, as_of, target, end).values
+        yes += int((values == 1).sum())
+        no += int((values == 0).sum())
+    # At the end the answer is open, but whom it is asked of is known: those who ordered lately.
+    columns = log.columns
+    lately = (columns.event == code(ORDER)) & (
+        columns.occurred_at >= end - target.at_risk_days * DAY
+    )
+    owners = np.unique(_owner(log)[lately])
+    return Answers(
+        target=target,
+        snapshots=len(moments),
+        rows=yes + no,
+        yes=yes,
+        no=no,
+        at_risk_now=int(_identified(log)[owners].sum()),
+    )
+
+
+def _owner(log: SignalLog) -> Int64Array:
+    return np.repeat(np.arange(len(log), dtype=np.int64), np.diff(log.starts))
+
+
+def _identified(log: SignalLog) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    return np.array([not is_anonymous(name) for name in log.customer_ids], dtype=np.bool_)
+
+
+def _share_with(
+    log: SignalLog, people: np.ndarray[tuple[int], np.dtype[np.bool_]], keys: tuple[str, ...]
+) -> float:
+    rows = np.isin(log.columns.event, [code(key) for key in keys])
+    with_some = np.zeros(len(log), dtype=np.bool_)
+    with_some[_owner(log)[rows]] = True
+    return float((with_some & people).sum() / max(1, people.sum()))
+
+
+def _consents(changes: list[ConsentChange]) -> dict[str, int]:
+    """Customers who allow each ``channel:purpose`` after all changes, in order of time."""
+    allowed: dict[str, set[str]] = {}
+    for change in changes:
+        if change.objection:
+            for name, people in allowed.items():
+                if name.endswith(":marketing"):
+                    people.discard(change.customer_id)
+            continue
+        people = allowed.setdefault(f"{change.channel}:{change.purpose}", set())
+        if change.given:
+            people.add(change.customer_id)
+        else:
+            people.discard(change.customer_id)
+    return {name: len(people) for name, people in sorted(allowed.items())}
+
+
+def _order_lines(found: Readiness) -> list[str]:
+    if not found.orders:
+        return [
+            f"No orders ('{ORDER}'): churn, repurchase and margin cannot be learned, so `nextbest "
+            "train` will say no and every decision will be no_contact. Ingest, `nextbest features` "
+            "and this report work. Bring in the orders; if a file holds them, name it "
+            f"'{ORDER}' in the mapping."
+        ]
+    told = [
+        f"{found.orders:,} orders of {found.buyers:,} customers "
+        f"({found.orders / found.buyers:.1f} each), amounts in {found.currency}."
+    ]
+    if found.orders_without_amount:
+        told.append(
+            f"{found.orders_without_amount:,} orders carry no amount: they count as orders, but "
+            "bring no money. Map their amount if the file has one."
+        )
+    return told
+
+
+def _answer_line(found: Answers) -> str:
+    target = found.target
+    head = (
+        f"{target.name} ({target.question.rstrip()}): {found.rows:,} answers known from "
+        f"{found.snapshots} snapshots, {found.yes:,} yes and {found.no:,} no; "
+        f"{found.at_risk_now:,} customers are at risk now"
+    )
+    if found.enough:
+        return f"{head}. Enough to train a model."
+    if found.rows and not min(found.yes, found.no):
+        only = "yes" if found.yes else "no"
+        return (
+            f"{head}. All answers are '{only}', so there is nothing to tell apart: everybody will "
+            "get the same score. Change the windows in targets.toml, or bring in more history."
+        )
+    return (
+        f"{head}. Too few for a model (it takes {target.minimum_rows:,} answers and "
+        f"{target.minimum_of_each:,} of each kind): a simple rule will serve."
+    )
+
+
+def _window_lines(found: Readiness) -> list[str]:
+    if not found.orders:
+        return []
+    if found.windows is None:
+        return [
+            f"Only {found.habits:,} customers have ordered on three days or more; it takes "
+            f"{LEAST_HABITS} to propose windows from their gaps. The windows of targets.toml stay."
+        ]
+    windows = found.windows
+    told = (
+        f"Windows proposed from the usual gaps of {found.habits:,} returning customers: churn "
+        f"{windows.churn_days} days, at risk {windows.at_risk_days}, repurchase "
+        f"{windows.repurchase_days}."
+    )
+    used = {each.target.name: each.target for each in found.answers}
+    churn, again = used.get("churn_risk"), used.get("repurchase_likelihood")
+    if churn and again:
+        now = Windows(churn.window_days, churn.at_risk_days, again.window_days)
+        told += (
+            " targets.toml says the same."
+            if now == windows
+            else f" targets.toml says {now.churn_days}, {now.at_risk_days} and "
+            f"{now.repurchase_days}; change it there if you agree."
+        )
+    return [told]
+
+
+def _share_line(kind: str, share: float) -> str:
+    if not share:
+        return f"No {kind}: the features about them stay empty."
+    return f"Customers with {kind}: {share:.0%}."
+
+
+def _consent_lines(found: Readiness) -> list[str]:
+    told = []
+    if found.consents:
+        given = ", ".join(f"{name} {count:,}" for name, count in found.consents.items())
+        told.append(f"Customers who allow: {given}; nobody else gets marketing there.")
+    else:
+        told.append(
+            "No consent on record: marketing is refused for everybody. Bring consents in as "
+            "'Consent Given', or state in policy.toml what you may assume: "
+            '[consent] assume = ["email:marketing"].'
+        )
+    if found.objectors:
+        told.append(f"{found.objectors:,} objected to direct marketing: never addressed or scored.")
+    return told
+
+
+def _known_like(event: str) -> str:
+    lower = {name.lower(): name for name in KNOWN_EVENTS}
+    close = get_close_matches(event.lower(), list(lower), n=1)
+    return f"; did you mean '{lower[close[0]]}'?" if close else ""
+
+
+def _day(moment: int) -> str:
+    return datetime.fromtimestamp(moment / SECOND, tz=UTC).strftime("%Y-%m-%d")
