@@ -1,0 +1,135 @@
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from models.expectation import Expectation, Score
+from serving.catalog import Catalog
+from serving.eligibility import eligible
+from serving.engine import Engine
+from serving.records import Customer, Refusal
+
+CustomerMaker = Callable[..., Customer]
+
+
+def expectation(churn: float | None = 0.3, note: str = "") -> Expectation:
+    scores = {
+        "churn_risk": Score("churn_risk", churn, 28, 0.2, "recency", note),
+        "repurchase_likelihood": Score("repurchase_likelihood", 0.6, 7, 0.5, "recency"),
+        "expected_margin": Score("expected_margin", 9.0, 28, 14.0, "base_rate"),
+    }
+    return Expectation(scores, usual_margin=10.0)
+
+
+def refusals_of(
+    customer: Customer, engine: Engine, flags: tuple[str, ...] = (), told: Expectation | None = None
+) -> dict[str, Refusal]:
+    _, refused = eligible(customer, flags, told or expectation(), engine.catalog)
+    return {refusal.communication: refusal for refusal in refused}
+
+
+def test_active_customer_gets_what_suits_the_stage(regular: Customer, rule_engine: Engine) -> None:
+    suited, refused = eligible(regular, (), expectation(), rule_engine.catalog)
+    assert {entry.name for entry in suited} == {"newsletter", "cross_sell", "help_before_leaving"}
+    assert len(suited) + len(refused) == len(rule_engine.catalog.communications)
+
+
+@pytest.mark.parametrize(
+    ("communication", "flags", "rule", "change"),
+    [
+        ("winback_offer", (), "stage", "stage is lapsed, not active"),
+        ("cart_reminder", (), "flag_required", "flag cart_open is up"),
+        ("ticket_apology", (), "flag_required", "flag complaint_open or detractor is up"),
+        ("newsletter", ("complaint_open",), "flag_blocks", "flag complaint_open is down"),
+        (
+            "cross_sell",
+            ("complaint_open", "detractor"),
+            "flag_blocks",
+            "flag complaint_open is down; flag detractor is down",
+        ),
+        ("loyalty_points", (), "where", "points_balance >= 100 (now 0)"),
+        (
+            "review_request",
+            (),
+            "where",
+            "days_since_order_delivered >= 7 (not known); "
+            "days_since_order_delivered <= 28 (not known)",
+        ),
+        (
+            "welcome",
+            (),
+            "stage",
+            "stage is prospect or onboarding, not active; tenure_days <= 14 (now 200)",
+        ),
+    ],
+)
+def test_refusal_names_the_rule_and_every_change_it_waits_for(
+    regular: Customer,
+    rule_engine: Engine,
+    communication: str,
+    flags: tuple[str, ...],
+    rule: str,
+    change: str,
+) -> None:
+    found = refusals_of(regular, rule_engine, flags)[communication]
+    assert found == Refusal(communication, rule, change)
+
+
+def test_a_score_may_stand_in_a_condition(regular: Customer, rule_engine: Engine) -> None:
+    found = refusals_of(regular, rule_engine, told=expectation(churn=0.7))["cross_sell"]
+    assert found == Refusal("cross_sell", "where", "churn_risk <= 0.5 (now 0.7)")
+
+
+def test_a_score_that_is_not_known_refuses_and_says_why(
+    regular: Customer, rule_engine: Engine
+) -> None:
+    silent = expectation(churn=None, note="not asked: no order on record")
+    found = refusals_of(regular, rule_engine, told=silent)["help_before_leaving"]
+    change = "churn_risk is known (not asked: no order on record)"
+    assert found == Refusal("help_before_leaving", "score_missing", change)
+
+    without_model = Expectation(
+        {"expected_margin": expectation().scores["expected_margin"]}, usual_margin=10.0
+    )
+    found = refusals_of(regular, rule_engine, told=without_model)["help_before_leaving"]
+    assert found.change == "churn_risk is known (no model gives it)"
+
+    unscored = Expectation(scores={}, usual_margin=0.0)
+    found = refusals_of(regular, rule_engine, told=unscored)["newsletter"]
+    change = "usual_margin is known (this customer is not scored)"
+    assert found == Refusal("newsletter", "score_missing", change)
+
+
+def test_unreviewed_prior_is_never_eligible(regular: Customer, rule_engine: Engine) -> None:
+    for source, change in (
+        ("", "its prior in catalog.toml states a source"),
+        ("somewhere", "its prior in catalog.toml is marked reviewed = true"),
+    ):
+        catalog = _with_prior(rule_engine.catalog, "newsletter", source)
+        suited, refused = eligible(regular, (), expectation(), catalog)
+        assert "newsletter" not in {entry.name for entry in suited}
+        assert Refusal("newsletter", "not_reviewed", change) in refused
+
+
+def test_visitor_sees_only_what_is_the_same_for_all(
+    customer_with: CustomerMaker, rule_engine: Engine
+) -> None:
+    visitor = customer_with("anon:v-1", days_since_product_added=1.0)
+    unscored = Expectation(scores={}, usual_margin=0.0)
+    suited, refused = eligible(visitor, ("cart_open",), unscored, rule_engine.catalog)
+    assert [entry.name for entry in suited] == ["useful_content_visitor"]
+    assert {refusal.rule for refusal in refused} == {"visitor"}
+
+
+def test_nobody_writes_to_somebody_who_ended_it(
+    customer_with: CustomerMaker, rule_engine: Engine
+) -> None:
+    gone = customer_with(relationship_ended=1.0, tickets_open=1.0, orders_ever=3.0)
+    suited, _ = eligible(gone, ("complaint_open",), expectation(), rule_engine.catalog)
+    assert (gone.stage, suited) == ("ended", ())
+
+
+def _with_prior(catalog: Catalog, name: str, source: str) -> Catalog:
+    entry = catalog.communications[name]
+    doubted = replace(entry, prior=replace(entry.prior, source=source, reviewed=False))
+    return replace(catalog, communications={**catalog.communications, name: doubted})

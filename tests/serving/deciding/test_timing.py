@@ -1,0 +1,102 @@
+import datetime as dt
+from dataclasses import replace
+
+import pytest
+
+from features.signals import DAY, HOUR
+from serving.catalog import Communication
+from serving.engine import Engine
+from serving.policy import Policy
+from serving.records import Contact, Ledger
+from serving.timing import quiet_until, timing_of_message, timing_of_silence
+
+
+def at(text: str) -> int:
+    return int(dt.datetime.fromisoformat(text).timestamp()) * 1_000_000
+
+
+@pytest.fixture(scope="module")
+def newsletter(rule_engine: Engine) -> Communication:
+    return rule_engine.catalog.communications["newsletter"]
+
+
+def in_zone(policy: Policy, zone: str, start: str = "21:00", end: str = "08:00") -> Policy:
+    hours = replace(
+        policy.quiet_hours,
+        time_zone=zone,
+        start=dt.time.fromisoformat(start),
+        end=dt.time.fromisoformat(end),
+    )
+    return replace(policy, quiet_hours=hours)
+
+
+@pytest.mark.parametrize(
+    ("zone", "now", "then"),
+    [
+        ("UTC", "2026-11-01T20:59:59+00:00", "2026-11-01T20:59:59+00:00"),
+        ("UTC", "2026-11-01T21:00:00+00:00", "2026-11-02T08:00:00+00:00"),
+        ("UTC", "2026-11-01T00:00:00+00:00", "2026-11-01T08:00:00+00:00"),
+        ("UTC", "2026-11-01T07:59:59+00:00", "2026-11-01T08:00:00+00:00"),
+        ("UTC", "2026-11-01T08:00:00+00:00", "2026-11-01T08:00:00+00:00"),
+        ("Asia/Kolkata", "2026-11-01T20:00:00+05:30", "2026-11-01T20:00:00+05:30"),
+        ("Asia/Kolkata", "2026-11-01T21:30:00+05:30", "2026-11-02T08:00:00+05:30"),
+        # The clocks go forward at 02:00 on 29 March and back at 03:00 on 25 October.
+        ("Europe/Berlin", "2026-03-28T22:00:00+01:00", "2026-03-29T08:00:00+02:00"),
+        ("Europe/Berlin", "2026-10-24T22:00:00+02:00", "2026-10-25T08:00:00+01:00"),
+    ],
+)
+def test_quiet_hours_move_a_message_to_their_end(
+    newsletter: Communication, shop_policy: Policy, zone: str, now: str, then: str
+) -> None:
+    assert quiet_until(newsletter, in_zone(shop_policy, zone), at(now)) == at(then)
+
+
+def test_quiet_hours_within_a_day(newsletter: Communication, shop_policy: Policy) -> None:
+    siesta = in_zone(shop_policy, "UTC", "13:00", "15:30")
+    during, before = at("2026-11-01T14:00:00+00:00"), at("2026-11-01T12:59:00+00:00")
+    assert quiet_until(newsletter, siesta, during) == at("2026-11-01T15:30:00+00:00")
+    assert quiet_until(newsletter, siesta, before) == before
+
+
+def test_quiet_hours_end_once_when_the_clock_strikes_twice(
+    newsletter: Communication, shop_policy: Policy
+) -> None:
+    ends_at_half_past_two = in_zone(shop_policy, "Europe/Berlin", "21:00", "02:30")
+    second_time = at("2026-10-25T02:10:00+01:00")
+    assert quiet_until(newsletter, ends_at_half_past_two, second_time) >= second_time
+
+
+def test_some_messages_do_not_wait_for_the_morning(
+    newsletter: Communication, shop_policy: Policy
+) -> None:
+    night = at("2026-11-01T23:00:00+00:00")
+    for entry in (
+        replace(newsletter, channel="inapp"),
+        replace(newsletter, message_class="transactional"),
+        replace(newsletter, message_class="crisis"),
+    ):
+        assert quiet_until(entry, shop_policy, night) == night
+    service = replace(newsletter, message_class="service")
+    assert quiet_until(service, shop_policy, night) > night
+
+
+def test_answer_outlasts_the_night(newsletter: Communication, shop_policy: Policy) -> None:
+    night = at("2026-11-01T23:00:00+00:00")
+    timing = timing_of_message(newsletter, shop_policy, night)
+    assert timing.not_before == at("2026-11-02T08:00:00+00:00")
+    assert timing.valid_until == at("2026-11-03T08:00:00+00:00")
+    assert timing.reconsider_at == at("2026-11-09T08:00:00+00:00")
+
+
+def test_silence_is_reconsidered_when_a_slot_is_free(
+    newsletter: Communication, shop_policy: Policy, noon: int
+) -> None:
+    sent = tuple(Contact(noon - days * DAY, "email") for days in (2, 4))
+    ledger = Ledger(consents={}, contacts=sent)
+    held_back = timing_of_silence([newsletter], ledger, shop_policy, noon)
+    assert held_back.reconsider_at == noon + 3 * DAY  # the older of the two leaves the window
+    assert (held_back.not_before, held_back.valid_until) == (noon, noon + DAY)
+    assert timing_of_silence([], ledger, shop_policy, noon).reconsider_at == noon + 7 * DAY
+    almost = Ledger(consents={}, contacts=tuple(replace(c, at=c.at - 3 * DAY + HOUR) for c in sent))
+    soon = timing_of_silence([newsletter], almost, shop_policy, noon)
+    assert soon.reconsider_at == soon.valid_until  # never before the answer has run out
