@@ -4,7 +4,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Final
@@ -138,6 +138,23 @@ class IntakeReport:
         for file, columns in self.unused_columns.items():
             told.append(f"{file}: columns not used: {', '.join(columns)}.")
         return tuple(told)
+
+    def record(self) -> dict[str, object]:
+        """The report as JSON: numbers and names, no paths but the two files written."""
+        return {
+            "files": list(self.files),
+            "rows_read": self.rows_read,
+            "accepted": self.accepted,
+            "duplicates": self.duplicates,
+            "quarantined": self.quarantined,
+            "silent_rows": self.silent_rows,
+            "arrival_assumed": self.arrival_assumed,
+            "reasons": [asdict(reason) for reason in self.reasons],
+            "unknown_events": dict(self.unknown_events),
+            "unused_columns": {name: list(some) for name, some in self.unused_columns.items()},
+            "part": self.part and str(self.part),
+            "quarantine_file": self.quarantine_file and str(self.quarantine_file),
+        }
 
 
 def ingest(

@@ -21,6 +21,7 @@ from features.signals import (
     is_anonymous,
 )
 from models.targets import Target, Targets, Windows
+from serving.policy import Policy
 from training.dataset import Schedule, ScheduleRules, first_order, schedule
 from training.labels import ORDER, labels
 
@@ -80,6 +81,8 @@ class Readiness:
         Share of the customers with at least one signal of a kind.
     orders_without_amount : int
         Orders that count, but bring no money.
+    assumed : tuple of str
+        Consents that the company's policy assumes, as ``channel:purpose``.
     consents : mapping
         Customers who allow ``channel:purpose`` at the data's end.
     windows : Windows or None
@@ -100,6 +103,7 @@ class Readiness:
     buyers: int
     orders_without_amount: int
     currency: str
+    assumed: tuple[str, ...]
     consents: Mapping[str, int]
     objectors: int
     windows: Windows | None
@@ -130,7 +134,7 @@ class Readiness:
         return tuple(told)
 
 
-def readiness(history: History, targets: Targets, currency: str) -> Readiness:
+def readiness(history: History, targets: Targets, policy: Policy) -> Readiness:
     """Look through a history: what there is, and what it suffices for.
 
     Raises
@@ -159,7 +163,8 @@ def readiness(history: History, targets: Targets, currency: str) -> Readiness:
         orders=int(is_order.sum()),
         buyers=len(np.unique(_owner(log)[is_order])),
         orders_without_amount=int((is_order & (columns.amount == ABSENT)).sum()),
-        currency=currency,
+        currency=policy.currency,
+        assumed=tuple(sorted(":".join(pair) for pair in policy.assumed_consents)),
         consents=_consents(changes),
         objectors=len({change.customer_id for change in changes if change.objection}),
         windows=proposed_windows(habits, (end - int(columns.occurred_at.min())) // DAY),
@@ -349,8 +354,13 @@ def _consent_lines(found: Readiness) -> list[str]:
     told = []
     if found.consents:
         given = ", ".join(f"{name} {count:,}" for name, count in found.consents.items())
-        told.append(f"Customers who allow: {given}; nobody else gets marketing there.")
-    else:
+        told.append(f"Customers who allow: {given}.")
+    if found.assumed:
+        told.append(
+            f"Consent to {', '.join(found.assumed)} is assumed (policy.toml), not recorded; "
+            "every answer says so."
+        )
+    if not found.consents and not found.assumed:
         told.append(
             "No consent on record: marketing is refused for everybody. Bring consents in as "
             "'Consent Given', or state in policy.toml what you may assume: "
