@@ -3,7 +3,7 @@
 import hmac
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Final, Protocol
 
 import numpy as np
@@ -11,12 +11,70 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert
 
 from features.signals import DAY
+from models.expectation import Reason, Score
 from serving import tables
-from serving.records import NO_CONTACT, Consent, Contact, Decision, Ledger
+from serving.records import NO_CONTACT, Candidate, Consent, Contact, Decision, Ledger, Refusal
 
 CONTACT_DAYS: Final = 366  # no cap looks further back than a year
 KEEP_IDEMPOTENCY_DAYS: Final = 7  # a CRM repeats a failed call for up to three days
 CRISIS_PAUSE: Final = "crisis_pause"
+
+# Statements are built once, here: building one costs more than SQLite takes to run it.
+_PAUSED: Final = sa.select(tables.switches.c.is_on).where(tables.switches.c.name == CRISIS_PAUSE)
+_FORGET_KEYS: Final = sa.delete(tables.idempotency).where(
+    tables.idempotency.c.recorded_at < sa.bindparam("before")
+)
+_CLAIM: Final = (
+    insert(tables.idempotency).on_conflict_do_nothing().returning(tables.idempotency.c.key)
+)
+_CLAIMED: Final = (
+    sa.select(tables.idempotency.c.request_hash, tables.decisions.c.answer)
+    .join_from(
+        tables.idempotency,
+        tables.decisions,
+        tables.decisions.c.id == tables.idempotency.c.decision_id,
+    )
+    .where(tables.idempotency.c.key == sa.bindparam("claimed"))
+)
+_LOCK: Final = insert(tables.customer_lock).on_conflict_do_update(
+    index_elements=["customer_id"], set_={"turns": tables.customer_lock.c.turns + 1}
+)
+_CONTACTS: Final = (
+    sa.select(
+        tables.decisions.c.as_of,
+        tables.decisions.c.channel,
+        tables.decisions.c.message_class,
+        tables.decisions.c.communication,
+    )
+    .where(
+        tables.decisions.c.customer_id == sa.bindparam("customer"),
+        tables.decisions.c.communication != NO_CONTACT,
+        tables.decisions.c.as_of > sa.bindparam("since"),
+        tables.decisions.c.as_of <= sa.bindparam("until"),
+    )
+    .order_by(tables.decisions.c.as_of, tables.decisions.c.sequence)
+)
+_CHANGES: Final = (
+    sa.select(
+        tables.consents.c.channel,
+        tables.consents.c.purpose,
+        tables.consents.c.given,
+        tables.consents.c.objection,
+        tables.consents.c.evidence,
+    )
+    .where(
+        tables.consents.c.customer_id == sa.bindparam("customer"),
+        tables.consents.c.occurred_at < sa.bindparam("until"),
+        tables.consents.c.received_at < sa.bindparam("until"),
+    )
+    .order_by(
+        tables.consents.c.occurred_at,
+        tables.consents.c.received_at,
+        tables.consents.c.given.desc(),
+        tables.consents.c.id,
+    )
+)
+_LOG: Final = insert(tables.decisions)
 
 
 class IdempotencyConflict(ValueError):
@@ -81,10 +139,18 @@ class Circumstances:
 NOTHING_MORE: Final = Circumstances()
 
 
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A decision's place in the log: its id, when it was written, and what was answered."""
+
+    decision_id: str
+    recorded_at: int
+    answer: bytes
+
+
 def is_paused(connection: sa.Connection) -> bool:
     """Whether the crisis switch is on."""
-    switch = tables.switches.c
-    return bool(connection.scalar(sa.select(switch.is_on).where(switch.name == CRISIS_PAUSE)))
+    return bool(connection.scalar(_PAUSED))
 
 
 def claim(
@@ -98,21 +164,16 @@ def claim(
         If it was claimed by another request.
     """
     key, request_hash = idempotency
-    kept = tables.idempotency.c
-    connection.execute(
-        sa.delete(tables.idempotency).where(kept.recorded_at < now - KEEP_IDEMPOTENCY_DAYS * DAY)
-    )
-    row = insert(tables.idempotency).values(
-        key=key, request_hash=request_hash, decision_id=decision_id, recorded_at=now
-    )
-    if connection.scalar(row.on_conflict_do_nothing().returning(kept.key)) is not None:
+    connection.execute(_FORGET_KEYS, {"before": now - KEEP_IDEMPOTENCY_DAYS * DAY})
+    row = {
+        "key": key,
+        "request_hash": request_hash,
+        "decision_id": decision_id,
+        "recorded_at": now,
+    }
+    if connection.scalar(_CLAIM, row) is not None:
         return None
-    log = tables.decisions.c
-    earlier_hash, answer = connection.execute(
-        sa.select(kept.request_hash, log.answer)
-        .join_from(tables.idempotency, tables.decisions, log.id == kept.decision_id)
-        .where(kept.key == key)
-    ).one()
+    earlier_hash, answer = connection.execute(_CLAIMED, {"claimed": key}).one()
     if not hmac.compare_digest(earlier_hash, request_hash):
         raise IdempotencyConflict(
             "this idempotency key came before with another request; a key belongs to one request; "
@@ -123,12 +184,7 @@ def claim(
 
 def lock_customer(connection: sa.Connection, customer_id: str) -> None:
     """Lock a customer until the commit, also one who was never seen."""
-    row = insert(tables.customer_lock).values(customer_id=customer_id, turns=1)
-    connection.execute(
-        row.on_conflict_do_update(
-            index_elements=["customer_id"], set_={"turns": tables.customer_lock.c.turns + 1}
-        )
-    )
+    connection.execute(_LOCK, {"customer_id": customer_id, "turns": 1})
 
 
 def ledger_of(connection: sa.Connection, customer_id: str, as_of: int) -> Ledger:
@@ -137,13 +193,8 @@ def ledger_of(connection: sa.Connection, customer_id: str, as_of: int) -> Ledger
     Contacts count up to and including `as_of`: two calls at one moment see each other.
     """
     consents, objected = consent_of(connection, customer_id, as_of)
-    log = tables.decisions.c
-    contacts = connection.execute(
-        sa.select(log.as_of, log.channel, log.message_class, log.communication)
-        .where(log.customer_id == customer_id, log.communication != NO_CONTACT)
-        .where(log.as_of > as_of - CONTACT_DAYS * DAY, log.as_of <= as_of)
-        .order_by(log.as_of, log.sequence)
-    )
+    period = {"customer": customer_id, "since": as_of - CONTACT_DAYS * DAY, "until": as_of}
+    contacts = connection.execute(_CONTACTS, period)
     return Ledger(
         consents=consents,
         objected=objected,
@@ -159,13 +210,7 @@ def consent_of(
 
     Among changes of one moment a withdrawal counts as the last. An objection stands for good.
     """
-    change = tables.consents.c
-    rows = connection.execute(
-        sa.select(change.channel, change.purpose, change.given, change.objection, change.evidence)
-        .where(change.customer_id == customer_id)
-        .where(change.occurred_at < as_of, change.received_at < as_of)
-        .order_by(change.occurred_at, change.received_at, change.given.desc(), change.id)
-    ).all()
+    rows = connection.execute(_CHANGES, {"customer": customer_id, "until": as_of}).all()
     consents = {
         (channel, purpose): Consent(bool(given), "recorded", evidence)
         for channel, purpose, given, objection, evidence in rows
@@ -174,8 +219,20 @@ def consent_of(
     return consents, any(row.objection for row in rows)
 
 
-def decision_row(decision: Decision, circumstances: Circumstances) -> dict[str, object]:
-    """Columns of the decision log, but for id, time of recording and answer."""
+def log_decision(
+    connection: sa.Connection,
+    decision: Decision,
+    circumstances: Circumstances,
+    entry: Entry,
+) -> None:
+    """Write one row of the decision log."""
+    columns = decision_columns(decision, circumstances)
+    named = {"id": entry.decision_id, "recorded_at": entry.recorded_at, "answer": entry.answer}
+    connection.execute(_LOG, columns | named)
+
+
+def decision_columns(decision: Decision, circumstances: Circumstances) -> dict[str, object]:
+    """Columns of the decision log that follow from the decision and its circumstances."""
     chosen, versions = decision.chosen, decision.versions
     expectation = decision.expectation
     return {
@@ -191,13 +248,13 @@ def decision_row(decision: Decision, circumstances: Circumstances) -> dict[str, 
         "arm_share": decision.arm_share,
         "selection_probability": decision.selection_probability,
         "probabilities": json.dumps(dict(decision.probabilities)),
-        "effects": json.dumps([asdict(candidate) for candidate in decision.ranked]),
-        "refusals": json.dumps([asdict(refusal) for refusal in decision.refusals]),
-        "scores": json.dumps({name: asdict(s) for name, s in expectation.scores.items()}),
-        "reasons": json.dumps([asdict(reason) for reason in expectation.reasons]),
+        "effects": json.dumps([fields_of(candidate) for candidate in decision.ranked]),
+        "refusals": json.dumps([fields_of(refusal) for refusal in decision.refusals]),
+        "scores": json.dumps({name: fields_of(s) for name, s in expectation.scores.items()}),
+        "reasons": json.dumps([fields_of(reason) for reason in expectation.reasons]),
         "stage": decision.stage,
         "flags": json.dumps(decision.flags),
-        "consent": json.dumps(asdict(decision.consent)),
+        "consent": json.dumps(fields_of(decision.consent)),
         "bundle": versions.bundle,
         "catalog": versions.catalog,
         "policy": versions.policy,
@@ -208,3 +265,8 @@ def decision_row(decision: Decision, circumstances: Circumstances) -> dict[str, 
         "scope": circumstances.scope,
         "request": circumstances.request,
     }
+
+
+def fields_of(record: Candidate | Refusal | Score | Reason | Consent) -> dict[str, object]:
+    """A flat record as a table of its fields."""
+    return {name: getattr(record, name) for name in record.__dataclass_fields__}

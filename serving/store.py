@@ -26,12 +26,13 @@ from serving.ledger import (
     NOTHING_MORE,
     Circumstances,
     ConsentLike,
+    Entry,
     IdempotencyConflict,
     claim,
-    decision_row,
     is_paused,
     ledger_of,
     lock_customer,
+    log_decision,
 )
 from serving.records import Decision, Ledger
 from serving.turnstile import StoreBusy, Turnstile
@@ -47,6 +48,33 @@ PATIENCE_SECONDS: Final = (
 )
 ROWS_A_TURN: Final = 500  # imports let waiting decisions pass after so many rows
 KEY_PREFIX: Final = "nb_"
+
+# Statements of every decision are built once: building one costs more than running it.
+_META: Final = sa.select(tables.meta.c.value).where(tables.meta.c.key == sa.bindparam("wanted"))
+_CHAMPION: Final = sa.select(tables.champion.c.sha256)
+_KEY: Final = sa.select(tables.api_keys.c.sha256).where(
+    tables.api_keys.c.sha256 == sa.bindparam("wanted")
+)
+_SIGNALS: Final = sa.select(tables.customers.c.signals).where(
+    tables.customers.c.customer_id == sa.bindparam("customer")
+)
+_CONSENT_CHANGED: Final = sa.exists().where(
+    tables.consents.c.customer_id == tables.decisions.c.customer_id,
+    tables.consents.c.recorded_at >= tables.decisions.c.recorded_at,
+)
+_STANDING: Final = (
+    sa.select(tables.decisions.c.answer)
+    .where(
+        tables.decisions.c.customer_id == sa.bindparam("customer"),
+        tables.decisions.c.scope == sa.bindparam("asked"),
+        tables.decisions.c.fallback == 0,
+        tables.decisions.c.as_of <= sa.bindparam("now"),
+        tables.decisions.c.valid_until > sa.bindparam("now"),
+        ~_CONSENT_CHANGED,
+    )
+    .order_by(tables.decisions.c.as_of.desc(), tables.decisions.c.sequence.desc())
+    .limit(1)
+)
 
 __all__ = [
     "Circumstances",
@@ -86,6 +114,11 @@ def require_sqlite(version: tuple[int, ...]) -> None:
 def wall_clock() -> int:
     """The present, microseconds UTC. Used for the log's own times, never for a decision."""
     return time.time_ns() // 1000
+
+
+def sqlite_version() -> str:
+    """Version of the SQLite library in use."""
+    return str(driver.sqlite_version)
 
 
 class Store:
@@ -128,7 +161,7 @@ class Store:
                     .values(key="schema", value=tables.SCHEMA_VERSION)
                     .on_conflict_do_nothing()
                 )
-                found = connection.scalar(value_of("schema"))
+                found = connection.scalar(_META, {"wanted": "schema"})
         except sa.exc.DatabaseError as error:
             store.close()
             raise UnusableStore(
@@ -182,7 +215,7 @@ class Store:
     def data_end(self) -> int | None:
         """The data set's own present (microseconds UTC); None before the first ingest."""
         with self._reader.connect() as connection:
-            value = connection.scalar(value_of("data_end"))
+            value = connection.scalar(_META, {"wanted": "data_end"})
         return None if value is None else int(value)
 
     def set_data_end(self, at: int) -> None:
@@ -214,9 +247,8 @@ class Store:
 
     def customer_signals(self, customer_id: str) -> SignalColumns | None:
         """One customer's signals in time order; None if the store has never heard of them."""
-        query = sa.select(tables.customers.c.signals)
         with self._reader.connect() as connection:
-            packed = connection.scalar(query.where(tables.customers.c.customer_id == customer_id))
+            packed = connection.scalar(_SIGNALS, {"customer": customer_id})
         return None if packed is None else unpack(packed)
 
     def customer_ids(self) -> tuple[str, ...]:
@@ -251,6 +283,11 @@ class Store:
                 new += (connection.scalar(count) or 0) - (before or 0)
         return new
 
+    def ledger(self, customer_id: str, as_of: int) -> Ledger:
+        """What a decision at `as_of` would read under the lock; for a look that decides nothing."""
+        with self._reader.connect() as connection:
+            return ledger_of(connection, customer_id, as_of)
+
     # Keys, champion, switch
 
     def new_key(self, name: str) -> str:
@@ -264,9 +301,8 @@ class Store:
     def key_is_known(self, key: str) -> bool:
         """Whether the key was made here and not revoked."""
         wanted = hash_of_key(key)
-        query = sa.select(tables.api_keys.c.sha256).where(tables.api_keys.c.sha256 == wanted)
         with self._reader.connect() as connection:
-            found = connection.scalar(query)
+            found = connection.scalar(_KEY, {"wanted": wanted})
         return hmac.compare_digest(found or "", wanted)
 
     def key_names(self) -> tuple[str, ...]:
@@ -286,7 +322,7 @@ class Store:
     def champion(self) -> str | None:
         """Hash of the bundle in service; None if none has been chosen."""
         with self._reader.connect() as connection:
-            found = connection.scalar(sa.select(tables.champion.c.sha256))
+            found = connection.scalar(_CHAMPION)
         return None if found is None else str(found)
 
     def set_champion(self, sha: str) -> None:
@@ -353,11 +389,8 @@ class Store:
             lock_customer(connection, customer_id)
             decision = settle(ledger_of(connection, customer_id, as_of))
             answer = render(decision_id, decision)
-            row = decision_row(decision, circumstances)
-            connection.execute(
-                insert(tables.decisions),
-                row | {"id": decision_id, "recorded_at": now, "answer": answer},
-            )
+            entry = Entry(decision_id, now, answer)
+            log_decision(connection, decision, circumstances, entry)
         return answer
 
     def standing(self, customer_id: str, now: int, scope: str = "") -> bytes | None:
@@ -366,21 +399,11 @@ class Store:
         A decision stops standing when its time is over, when any consent of the customer was
         recorded since, or while the crisis switch is on.
         """
-        log, consents = tables.decisions.c, tables.consents.c
-        changed = sa.exists().where(
-            consents.customer_id == customer_id, consents.recorded_at >= log.recorded_at
-        )
-        query = (
-            sa.select(log.answer)
-            .where(log.customer_id == customer_id, log.scope == scope, log.fallback == 0)
-            .where(log.as_of <= now, log.valid_until > now, ~changed)
-            .order_by(log.as_of.desc(), log.sequence.desc())
-            .limit(1)
-        )
+        asked = {"customer": customer_id, "now": now, "asked": scope}
         with self._reader.connect() as connection:
             if is_paused(connection):
                 return None
-            found = connection.scalar(query)
+            found = connection.scalar(_STANDING, asked)
         return None if found is None else bytes(found)
 
     def decision_count(self) -> int:
@@ -434,8 +457,3 @@ def begin_immediate(connection: sa.Connection) -> None:
 def hash_of_key(key: str) -> str:
     """What is kept of an API key."""
     return hashlib.sha256(key.encode()).hexdigest()
-
-
-def value_of(key: str) -> sa.Select[str]:
-    """Query for one value of `meta`."""
-    return sa.select(tables.meta.c.value).where(tables.meta.c.key == key)

@@ -1,0 +1,57 @@
+"""The server: BentoML runs the process, our application answers every HTTP request.
+
+Start it with ``BENTOML_DO_NOT_TRACK=True python -m bentoml serve serving.service:Nextbest --host 127.0.0.1 --port 3000``
+in the serving environment; `NEXTBEST_HOME` names the home.
+"""
+
+import os
+
+# Before bentoml is imported: it reads this once and would report its use over the network.
+os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")
+
+import bentoml
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from serving.api import create_app
+from serving.settings import read_settings
+
+
+class OurApplication:
+    """Hands every HTTP request to our application; BentoML's own paths are never reached.
+
+    They have no authentication, and one of them is a page that loads scripts from elsewhere.
+
+    Parameters
+    ----------
+    app : ASGIApp
+        BentoML's application; it still sees the start and the end of the process.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._bentoml = app
+        self._ours: ASGIApp | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one connection, or one event of the process's life."""
+        if self._ours is None:
+            self._ours = create_app(read_settings(os.environ))
+        if scope["type"] == "lifespan":
+            await self._bentoml(scope, receive, send)
+        else:
+            await self._ours(scope, receive, send)
+
+
+@bentoml.service(
+    name="nextbest",
+    workers=1,
+    # Short, since BentoML's timers live on until it passes; ours answers within 1.5 s anyway.
+    traffic={"timeout": 5},
+    metrics={"enabled": False},
+    tracing={"excluded_urls": ".*"},
+    logging={"access": {"enabled": False}},  # an access log would hold customers' ids
+)
+class Nextbest:
+    """The next best communication for each customer."""
+
+
+Nextbest.add_asgi_middleware(OurApplication)  # type: ignore[attr-defined]
