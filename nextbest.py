@@ -1,6 +1,338 @@
-"""The command line: one verb, one line."""
+"""The command line: one verb, one line. The only file that imports from every package."""
+
+import json
+import os
+import sys
+import time
+from collections.abc import Iterable
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from features.home import About, Home
+from features.signals import SECOND
+
+PACKAGES: Final = ("features", "models", "serving", "training")
+DEFAULT_HOME: Final = Path(".nextbest")
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="The next best communication for each customer, silence included.",
+)
+keys_app = typer.Typer(no_args_is_help=True, help="API keys: new, list, revoke.")
+app.add_typer(keys_app, name="keys")
+
+HomeOption = Annotated[
+    Path,
+    typer.Option("--home", envvar="NEXTBEST_HOME", help="Folder that holds one data set."),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of words.")]
+AsOfOption = Annotated[
+    str | None,
+    typer.Option("--as-of", help="Moment to look from, UTC: 2026-10-31 or 2026-10-31T12:00."),
+]
+
+
+class WrongUse(ValueError):
+    """The command cannot be carried out as it was given."""
 
 
 def main() -> None:
-    """Run the command line."""
-    raise SystemExit("nextbest: no verbs yet")
+    """Run one verb; what our own code refuses becomes one line and exit code 2."""
+    try:
+        app()
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
+    except (ValueError, LookupError, OSError) as error:
+        ours = type(error).__module__.split(".")[0] in (*PACKAGES, __name__)
+        if not ours and not isinstance(error, OSError):
+            raise
+        sys.stderr.write(f"nextbest: {error.args[0] if ours and error.args else error}\n")
+        raise SystemExit(2) from None
+
+
+def show(lines: Iterable[str], record: object, as_json: bool) -> None:
+    """Print what was found: words for people, or one JSON object for programs."""
+    text = json.dumps(record, ensure_ascii=False) if as_json else "\n".join(lines)
+    sys.stdout.write(text + "\n")
+
+
+def moment(text: str | None) -> int | None:
+    """Microseconds UTC of an ISO date or time; None stays None.
+
+    Raises
+    ------
+    WrongUse
+        If the text is no ISO 8601 date or time.
+    """
+    if text is None:
+        return None
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise WrongUse(
+            f"--as-of {text}: not a date or time; write it like 2026-10-31 or 2026-10-31T12:00"
+        ) from error
+    at = found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+    return int(at.timestamp()) * SECOND + at.microsecond
+
+
+def looked_from(home: Home, as_of: str | None) -> int:
+    """The moment asked for, else the data set's own present. The one clock of the commands."""
+    from serving.store import Store
+
+    asked = moment(as_of)
+    if asked is not None:
+        home.about()
+        return asked
+    if home.about().clock == "live":
+        return time.time_ns() // 1000
+    with Store.open(home.store) as store:
+        end = store.data_end()
+    if end is None:
+        raise WrongUse(f"{home.path}: no signals yet; take some in with `nextbest ingest FILE...`")
+    return end
+
+
+@app.command()
+def init(
+    files: Annotated[
+        list[Path] | None, typer.Argument(help="Your own CSV, Parquet or NDJSON files.")
+    ] = None,
+    home: HomeOption = DEFAULT_HOME,
+    name: Annotated[str | None, typer.Option(help="The company's name.")] = None,
+    clock: Annotated[
+        str, typer.Option(help='"live", or "data_end" for a data set of the past.')
+    ] = "live",
+    currency: Annotated[str, typer.Option(help="The company's one currency.")] = "EUR",
+    as_json: JsonOption = False,
+) -> None:
+    """Make a home; look at your files and draft the mapping that reads them."""
+    from features.mapping_draft import draft_mapping
+
+    from training.homes import make_home, write_mapping
+
+    about = About(name or Path.cwd().name, clock)
+    made = make_home(Home(home), about, currency)
+    lines = [f"{home}: a home for {about.name}"] + [f"wrote {path}" for path in made]
+    notes: tuple[str, ...] = ()
+    if files:
+        draft = draft_mapping(files)
+        kept = write_mapping(Home(home), draft.toml())
+        notes = draft.notes
+        lines += [f"wrote {kept}", *notes, f"read {kept}, correct it, then: nextbest ingest ..."]
+    show(lines, {"home": str(home), "wrote": [str(p) for p in made], "notes": notes}, as_json)
+
+
+@app.command()
+def ingest(
+    files: Annotated[list[Path], typer.Argument(help="Files of signals.")],
+    home: HomeOption = DEFAULT_HOME,
+    mapping: Annotated[
+        Path | None, typer.Option(help="How to read the files; the home's own if not given.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Check files and take them in; bad rows go to quarantine, repeating changes nothing."""
+    from features.history import History
+    from features.intake import IntakeRules
+    from features.intake import ingest as take_in
+    from features.mapping import load_mapping
+    from serving.policy import load_policy
+    from serving.store import Store
+    from training.online import bring_online
+
+    place = Home(home)
+    about = place.about()
+    chosen = mapping or (place.mapping if place.mapping.exists() else None)
+    now = time.time_ns() // 1000 if about.clock == "live" else None
+    report = take_in(
+        files,
+        None if chosen is None else load_mapping(chosen),
+        place,
+        IntakeRules(load_policy(place.policy).currency, now),
+    )
+    with Store.open(place.store) as store:
+        customers = bring_online(History(place.signals), store)
+    lines = [*report.lines(), f"{customers:,} customers are ready to be asked about"]
+    show(lines, {**report.record(), "customers": customers}, as_json)
+
+
+@app.command()
+def doctor(
+    home: HomeOption = DEFAULT_HOME,
+    apply: Annotated[
+        bool, typer.Option("--apply", help="Write the proposed windows into targets.toml.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Say in words what data there is, what it suffices for, and what is missing."""
+    from training.checkup import checked_home
+
+    place = Home(home)
+    lines, applied = checked_home(place, apply)
+    show(lines, {"lines": lines, "applied": applied}, as_json)
+
+
+@app.command()
+def features(
+    out: Annotated[Path, typer.Option(help="Where to: a .parquet or .csv file.")],
+    home: HomeOption = DEFAULT_HOME,
+    as_of: AsOfOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write the features of every customer at a moment, one row each."""
+    from training.feature_file import write_features
+
+    place = Home(home)
+    rows, columns = write_features(place, looked_from(place, as_of), out)
+    lines = [f"{out}: {rows:,} customers, {columns} features"]
+    show(lines, {"out": str(out), "rows": rows, "features": columns}, as_json)
+
+
+@app.command()
+def train(
+    home: HomeOption = DEFAULT_HOME,
+    as_of: AsOfOption = None,
+    targets: Annotated[
+        Path | None, typer.Option(help="Questions and windows; the home's own if not given.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Same data, same seed, same models.")] = 1,
+    as_json: JsonOption = False,
+) -> None:
+    """Fit the models and their baselines on what was known, and put the best into service."""
+    from training.narrator import Narrator
+    from training.results import result_lines, result_record
+    from training.retrain import retrain
+
+    place = Home(home)
+    bundle = retrain(place, looked_from(place, as_of), targets, seed, Narrator(quiet=as_json))
+    show(result_lines(bundle), result_record(bundle), as_json)
+
+
+@app.command()
+def decide(  # noqa: PLR0913 - each is an option of the command
+    customer: Annotated[str | None, typer.Argument(help="One customer's id.")] = None,
+    everyone: Annotated[bool, typer.Option("--all", help="Every customer.")] = False,
+    out: Annotated[
+        Path | None, typer.Option(help="Where to, with --all: a .parquet or .csv file.")
+    ] = None,
+    home: HomeOption = DEFAULT_HOME,
+    as_of: AsOfOption = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Log nothing, use up no cap.")] = False,
+    seed: Annotated[int | None, typer.Option(help="Draw the same numbers again.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Choose the next best communication, for one customer or for all."""
+    from training.everyone import Asking, ask_everyone, ask_one
+    from training.narrator import Narrator
+
+    if (customer is None) == (not everyone) or everyone == (out is None):
+        raise WrongUse(
+            "decide: name one CUSTOMER, or give --all with --out FILE; see `nextbest decide --help`"
+        )
+    place = Home(home)
+    asking = Asking(place, looked_from(place, as_of), logs=not dry_run, seed=seed)
+    if customer is not None:
+        found = ask_one(customer, asking)
+        show([json.dumps(found, ensure_ascii=False, indent=2)], found, as_json)
+    elif out is not None:
+        counts = ask_everyone(asking, out, Narrator(quiet=as_json))
+        lines = [f"{count:>8,}  {name}" for name, count in counts.items()]
+        show([*lines, f"wrote {out}"], {"out": str(out), "communications": counts}, as_json)
+
+
+@app.command()
+def explain(
+    customer: Annotated[str, typer.Argument(help="One customer's id.")],
+    home: HomeOption = DEFAULT_HOME,
+    as_of: AsOfOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Say in words why this customer would get this communication, and what was refused."""
+    from training.everyone import Asking, ask_one
+    from training.words import explanation
+
+    place = Home(home)
+    found = ask_one(customer, Asking(place, looked_from(place, as_of), logs=False, seed=0))
+    show(explanation(found), found, as_json)
+
+
+@app.command()
+def serve(
+    home: HomeOption = DEFAULT_HOME,
+    port: Annotated[int, typer.Option(help="Port on 127.0.0.1.")] = 3000,
+) -> None:
+    """Answer over HTTP on 127.0.0.1 until stopped."""
+    from training.server import serving_command, serving_environment
+
+    place = Home(home)
+    place.about()
+    command = serving_command(port)
+    os.execve(command[0], command, serving_environment(os.environ, place))
+
+
+@app.command()
+def demo(
+    data: Annotated[str, typer.Option(help="company, or complete-journey.")] = "company",
+    port: Annotated[int, typer.Option(help="Port on 127.0.0.1.")] = 3000,
+    home: Annotated[Path | None, typer.Option(help="Where to; a folder of its own.")] = None,
+    people: Annotated[int, typer.Option(help="How many people the company has.")] = 5000,
+    once: Annotated[bool, typer.Option("--once", help="Stop after the answer.")] = False,
+) -> None:
+    """Make a demo home, train it, serve it and ask it once."""
+    from training.demo import Demo, run_demo
+    from training.narrator import Narrator
+
+    with suppress(KeyboardInterrupt):  # it is how a demo ends
+        run_demo(Demo(data, port, home, people, once), Narrator())
+
+
+@keys_app.command("new")
+def new_key(
+    name: Annotated[str, typer.Argument(help="Whose key it is, such as crm.")],
+    home: HomeOption = DEFAULT_HOME,
+    as_json: JsonOption = False,
+) -> None:
+    """Make a key; it is shown this once, the store keeps only its hash."""
+    from serving.store import Store
+
+    Home(home).about()
+    with Store.open(Home(home).store) as store:
+        key = store.new_key(name)
+    show([key], {"name": name, "key": key}, as_json)
+
+
+@keys_app.command("list")
+def list_keys(home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False) -> None:
+    """Names of the keys that open this home."""
+    from serving.store import Store
+
+    Home(home).about()
+    with Store.open(Home(home).store) as store:
+        names = store.key_names()
+    show(names or ["no keys yet; make one with `nextbest keys new NAME`"], list(names), as_json)
+
+
+@keys_app.command("revoke")
+def revoke_key(
+    name: Annotated[str, typer.Argument(help="Whose keys.")],
+    home: HomeOption = DEFAULT_HOME,
+    as_json: JsonOption = False,
+) -> None:
+    """Make all keys of this name useless, at once."""
+    from serving.store import Store
+
+    Home(home).about()
+    with Store.open(Home(home).store) as store:
+        count = store.revoke_keys(name)
+    show([f"{count} keys of {name} revoked"], {"name": name, "revoked": count}, as_json)
+
+
+if __name__ == "__main__":
+    main()

@@ -76,13 +76,7 @@ def answer_to(
     StoreBusy
         If the store's turn did not come in time.
     """
-    features: tuple[float, ...] = ()
-    signals = store.customer_signals(question.customer_id)
-    if signals is None or engine.bundle is None:
-        why = UNKNOWN_CUSTOMER if signals is None else note
-        chooser = fallen_back(question, engine, why)
-    else:
-        chooser, features = prepared(question, engine, signals)
+    chooser, features = ready_to_choose(question, store, engine, note)
     return store.record(
         question.customer_id,
         question.as_of,
@@ -91,6 +85,26 @@ def answer_to(
         lambda decision_id, decision: rendered(decision_id, decision, surroundings),
         Circumstances(features, question.scope, question.request),
     )
+
+
+def preview(
+    question: Question, store: Store, engine: Engine, surroundings: Surroundings, note: str = ""
+) -> bytes:
+    """The answer that `answer_to` would give at this moment; nothing is logged or used up."""
+    chooser, _ = ready_to_choose(question, store, engine, note)
+    decision = chooser(store.ledger(question.customer_id, question.as_of))
+    return rendered("", decision, surroundings)
+
+
+def ready_to_choose(
+    question: Question, store: Store, engine: Engine, note: str
+) -> tuple[Callable[[Ledger], Decision], tuple[float, ...]]:
+    """How to settle, and the served features (none for a fallback)."""
+    signals = store.customer_signals(question.customer_id)
+    if signals is None or engine.bundle is None:
+        why = UNKNOWN_CUSTOMER if signals is None else note
+        return fallen_back(question, engine, why), ()
+    return prepared(question, engine, signals)
 
 
 def prepared(

@@ -1,0 +1,73 @@
+"""What `nextbest doctor` says of a home besides its data: models, consent, keys, versions."""
+
+import platform
+
+from features.definitions import FEATURES
+from features.history import History
+from features.home import Home, write_whole
+from models.bundle import DamagedBundle, load_bundle
+from models.targets import load_targets, targets_toml
+from serving.policy import load_policy
+from serving.store import Store, sqlite_version
+from training.readiness import readiness
+
+
+def checked_home(home: Home, apply: bool) -> tuple[list[str], bool]:
+    """All findings on a home; whether proposed windows were written into its targets.
+
+    Raises
+    ------
+    HomeError
+        If it is no home.
+    EmptyHistory
+        If it holds no signals yet.
+    """
+    home.about()
+    history, policy = History(home.signals), load_policy(home.policy)
+    found = readiness(history, load_targets(home.targets), policy)
+    applied = apply and found.windows is not None
+    if apply and found.windows is not None:
+        write_whole(home.targets, targets_toml(found.windows).encode())
+        found = readiness(history, load_targets(home.targets), policy)
+    lines = [*found.lines(), *service_lines(home)]
+    if applied:
+        lines.append(f"Wrote the proposed windows into {home.targets}.")
+    return lines, applied
+
+
+def service_lines(home: Home) -> list[str]:
+    """Sentences on what would serve, and under which assumptions."""
+    stated = load_policy(home.policy).assumed_consents
+    assumed = sorted(f"{channel}:{purpose}" for channel, purpose in stated)
+    with Store.open(home.store) as store:
+        champion, keys = store.champion(), store.key_names()
+        decisions, paused = store.decision_count(), store.paused()
+    lines = [_bundle_line(home, champion)]
+    if assumed:
+        lines.append(
+            f"Consent is assumed for {', '.join(assumed)}: policy.toml says so, and so does "
+            "every answer that uses it."
+        )
+    named = ", ".join(keys) or "none; `nextbest keys new NAME` makes one"
+    lines.append(f"{decisions:,} decisions on record. Keys: {named}.")
+    if paused:
+        lines.append("The crisis switch is on: only what it allows is sent.")
+    lines.append(f"Python {platform.python_version()}, SQLite {sqlite_version()}.")
+    return lines
+
+
+def _bundle_line(home: Home, champion: str | None) -> str:
+    """Whether the champion can serve."""
+    if champion is None:
+        return (
+            "No models are in service: `nextbest train` makes them; "
+            "until then every answer is a fallback."
+        )
+    try:
+        bundle = load_bundle(home.bundles / champion, FEATURES)
+    except (DamagedBundle, OSError) as error:
+        return f"The bundle in service cannot be used: {error}"
+    served = ", ".join(
+        f"{name} by {classifier.served_by}" for name, classifier in bundle.classifiers.items()
+    )
+    return f"In service: bundle {champion[:12]}, {served}."

@@ -1,0 +1,236 @@
+"""Decide for every customer and write one row each."""
+
+import csv
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from features.home import Home
+from serving.answer import Json, Surroundings, table
+from serving.champion import InService, company_engine, with_champion
+from serving.desk import Question, answer_to, preview
+from serving.store import Store
+from training.narrator import Narrator
+
+SCORES: Final = (
+    "churn_risk",
+    "repurchase_likelihood",
+    "promoter_likelihood",
+    "expected_margin",
+)
+COLUMNS: Final = (
+    "customer_id",
+    "as_of",
+    "communication",
+    "channel",
+    "arm",
+    "selection_probability",
+    "expected_effect",
+    "standard_error",
+    "expected_net",
+    "effect_basis",
+    *SCORES,
+    "stage",
+    "flags",
+    "reasons",
+    "refusals",
+    "not_before",
+    "reconsider_at",
+    "bundle",
+    "policy",
+)
+NUMBERS: Final = frozenset(
+    {
+        "selection_probability",
+        "expected_effect",
+        "standard_error",
+        "expected_net",
+        *SCORES,
+    }
+)
+# A spreadsheet takes a cell that begins with one of these for a formula.
+FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r")
+
+Cell = str | float | None
+Row = dict[str, Cell]
+Answer = dict[str, Json]
+
+
+class WrongFile(ValueError):
+    """A file of decisions cannot be written under this name."""
+
+
+class Untrained(LookupError):
+    """There is no bundle to decide with."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """Where and when decisions are asked for.
+
+    Attributes
+    ----------
+    logs : bool
+        Whether they are recorded and count against caps, as a call's would.
+    seed : int or None
+        Of the numbers that exploration draws; None: fresh ones.
+    """
+
+    home: Home
+    as_of: int
+    logs: bool
+    seed: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Desk:
+    """An open store and the engine that its champion row names."""
+
+    asking: Asking
+    store: Store
+    serving: InService
+    surroundings: Surroundings
+
+    def answer(self, customer_id: str, uniform: float) -> Answer:
+        """The answer that a call would get."""
+        question = Question(customer_id, self.asking.as_of, uniform)
+        ask = answer_to if self.asking.logs else preview
+        serving = self.serving
+        found = ask(question, self.store, serving.engine, self.surroundings, serving.note)
+        return dict(json.loads(found))
+
+
+@contextmanager
+def _desk(asking: Asking) -> Iterator[_Desk]:
+    home = asking.home
+    about, engine = home.about(), company_engine(home)
+    with Store.open(home.store) as store:
+        serving = with_champion(engine, home, store.champion())
+        yield _Desk(asking, store, serving, Surroundings(about, engine.policy.currency))
+
+
+def ask_one(customer_id: str, asking: Asking) -> Answer:
+    """Answer for one customer, as over HTTP."""
+    with _desk(asking) as desk:
+        return desk.answer(customer_id, float(np.random.default_rng(asking.seed).random()))
+
+
+def answers(asking: Asking, customer_ids: Iterable[str]) -> Iterator[Answer]:
+    """Answers for some customers, in the order given."""
+    rng = np.random.default_rng(asking.seed)
+    with _desk(asking) as desk:
+        for customer_id in customer_ids:
+            yield desk.answer(customer_id, float(rng.random()))
+
+
+def ask_everyone(asking: Asking, out: Path, narrator: Narrator) -> dict[str, int]:
+    """Write one row for every customer; how often each communication came, most frequent first.
+
+    Raises
+    ------
+    WrongFile
+        If `out` cannot be written under that name.
+    Untrained
+        If no bundle is in service.
+    """
+    require_writable(out)
+    rng = np.random.default_rng(asking.seed)
+    counts: Counter[str] = Counter()
+    with _desk(asking) as desk:
+        if desk.serving.engine.bundle is None:
+            raise Untrained(f"{asking.home.path}: {desk.serving.note}")
+        customer_ids = desk.store.customer_ids()
+
+        def rows() -> Iterator[Row]:
+            for customer_id in narrator.each(customer_ids, "Deciding", len(customer_ids)):
+                row = row_of(desk.answer(customer_id, float(rng.random())))
+                counts[str(row["communication"])] += 1
+                yield row
+
+        write_rows(rows(), out)
+    return dict(counts.most_common())
+
+
+def row_of(found: Answer) -> Row:
+    """An answer as one row: scores as columns, lists as JSON text."""
+    scores = table(found["scores"])
+    return {
+        name: _cell(name, table(scores.get(name)).get("value") if name in SCORES else found[name])
+        for name in COLUMNS
+    }
+
+
+def _cell(name: str, value: Json) -> Cell:
+    if value is None:
+        return None
+    if isinstance(value, list):
+        return json.dumps(value, ensure_ascii=False)
+    return float(str(value)) if name in NUMBERS else str(value)
+
+
+def write_rows(rows: Iterable[Row], path: Path) -> int:
+    """Write rows to a `.parquet` or `.csv` file; how many they were.
+
+    The file appears when it is whole: a stopped run leaves none.
+
+    Raises
+    ------
+    WrongFile
+        If the name ends in neither.
+    """
+    require_writable(path)
+    beside = path.with_name(f".{path.name}.part")
+    if path.suffix == ".csv":
+        count = _write_csv(rows, beside)
+    else:
+        table = pa.Table.from_pylist(list(rows), schema=_schema())
+        pq.write_table(table, beside)
+        count = table.num_rows
+    beside.replace(path)
+    return count
+
+
+def require_writable(path: Path) -> None:
+    """Refuse a name before any decision is made.
+
+    Raises
+    ------
+    WrongFile
+        If the name ends in neither `.parquet` nor `.csv`, or its folder is missing.
+    """
+    if path.suffix not in (".parquet", ".csv"):
+        raise WrongFile(
+            f"--out {path}: ends in '{path.suffix}'; must end in .parquet or .csv; rename it"
+        )
+    if not path.parent.is_dir():
+        raise WrongFile(f"--out {path}: no folder {path.parent}; make it first")
+
+
+def _write_csv(rows: Iterable[Row], path: Path) -> int:
+    count = 0
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, fieldnames=COLUMNS)
+        writer.writeheader()
+        for row in rows:
+            writer.writerow({name: _plain(value) for name, value in row.items()})
+            count += 1
+    return count
+
+
+def _plain(value: Cell) -> Cell:
+    """Text that no spreadsheet takes for a formula."""
+    if isinstance(value, str) and value.startswith(FORMULA_STARTS):
+        return f"'{value}"
+    return value
+
+
+def _schema() -> pa.Schema:
+    return pa.schema([(name, pa.float64() if name in NUMBERS else pa.string()) for name in COLUMNS])

@@ -1,0 +1,147 @@
+"""One customer's answer as a page of plain text."""
+
+from collections.abc import Iterator, Mapping
+from typing import Final, TypedDict, cast
+
+ARM_WORDS: Final = {
+    "holdout": "held back by lot, to measure what the whole programme is worth",
+    "uniform": "chosen by lot among all that is allowed, to learn what works",
+    "policy": "chosen by worth",
+}
+SCORE_WORDS: Final = {
+    "churn_risk": "Churn risk",
+    "repurchase_likelihood": "Likely to buy again",
+    "promoter_likelihood": "Likely promoter",
+}
+
+
+class _Score(TypedDict):
+    value: float | None
+    window_days: int
+    base_rate: float
+    served_by: str
+    note: str
+
+
+class _Said(TypedDict):
+    score: str
+    points: float
+    text: str
+
+
+class _Other(TypedDict):
+    communication: str
+    expected_net: float
+
+
+class _Refused(TypedDict):
+    communication: str
+    rule: str
+    change: str
+
+
+class _Answer(TypedDict):
+    customer_id: str
+    as_of: str
+    communication: str
+    name: str
+    channel: str
+    arm: str
+    selection_probability: float
+    expected_effect: float
+    standard_error: float
+    cost: float
+    expected_net: float
+    currency: str
+    effect_basis: str
+    stage: str
+    flags: list[str]
+    scores: dict[str, _Score]
+    reasons: list[_Said]
+    alternatives: list[_Other]
+    refusals: list[_Refused]
+    consent: Mapping[str, str | None]
+    not_before: str
+    reconsider_at: str
+    fallback: bool
+    note: str
+    data: Mapping[str, str | bool]
+
+
+def explanation(answer: Mapping[str, object]) -> list[str]:
+    """Lines for a person: who, what to send, what it is worth, why, and what was refused."""
+    found = cast(_Answer, answer)
+    return [*_who(found), *_what(found), *_scores(found), *_others(found), *_refusals(found)]
+
+
+def _who(found: _Answer) -> Iterator[str]:
+    simulated = ", simulated" if found["data"]["simulated"] else ""
+    yield f"{found['customer_id']} at {found['as_of']} ({found['data']['name']}{simulated})"
+    flags = ", ".join(flag.replace("_", " ") for flag in found["flags"]) or "none"
+    yield f"Stage: {found['stage'].replace('_', ' ')}. Flags: {flags}."
+
+
+def _what(found: _Answer) -> Iterator[str]:
+    yield ""
+    by_channel = f" by {found['channel']}" if found["channel"] else ""
+    yield f"Next best communication: {found['name']} ({found['communication']}){by_channel}"
+    if found["fallback"]:
+        yield f"  A fallback: {found['note']}."
+        return
+    if found["communication"] != "no_contact":
+        currency = found["currency"]
+        yield (
+            f"  Worth {found['expected_net']:.2f} {currency} more than silence: effect "
+            f"{found['expected_effect']:.2f} (standard error {found['standard_error']:.2f}, "
+            f"{found['effect_basis']}), cost {found['cost']:.2f}."
+        )
+        yield f"  Consent: {_consent(found['consent'])}. Not before {found['not_before']}."
+    chance = found["selection_probability"]
+    yield f"  {ARM_WORDS[found['arm']].capitalize()}; probability {chance:.3f}."
+    yield f"  Ask again at {found['reconsider_at']}."
+
+
+def _consent(consent: Mapping[str, str | None]) -> str:
+    evidence = f", {consent['evidence']}" if consent["evidence"] else ""
+    return f"{consent['basis']}{evidence}"
+
+
+def _scores(found: _Answer) -> Iterator[str]:
+    for name, words in SCORE_WORDS.items():
+        score = found["scores"].get(name)
+        if score is None:
+            continue
+        yield ""
+        if score["value"] is None:
+            yield f"{words}: none; {score['note']}"
+            continue
+        yield (
+            f"{words}: {score['value']:.1%} within {score['window_days']} days "
+            f"(everyone: {score['base_rate']:.1%}; model: {score['served_by']})"
+        )
+        for reason in found["reasons"]:
+            if reason["score"] == name:
+                yield f"  {reason['points']:+5.1f} points  {reason['text']}"
+    margin = found["scores"].get("expected_margin")
+    if margin is not None and margin["value"] is not None:
+        yield ""
+        yield (
+            f"Margin expected in {margin['window_days']} days: "
+            f"{margin['value']:.2f} {found['currency']}"
+        )
+
+
+def _others(found: _Answer) -> Iterator[str]:
+    if found["alternatives"]:
+        yield ""
+        yield "Also allowed:"
+    for other in found["alternatives"]:
+        yield f"  {other['expected_net']:8.2f}  {other['communication']}"
+
+
+def _refusals(found: _Answer) -> Iterator[str]:
+    if found["refusals"]:
+        yield ""
+        yield "Refused, and the nearest change that would let it through:"
+    for refusal in found["refusals"]:
+        yield f"  {refusal['communication']}: {refusal['rule']}; {refusal['change']}"
