@@ -1,10 +1,13 @@
 """The server: BentoML runs the process, our application answers every HTTP request.
 
-Start it with ``BENTOML_DO_NOT_TRACK=True python -m bentoml serve serving.service:Nextbest --host 127.0.0.1 --port 3000``
-in the serving environment; `NEXTBEST_HOME` names the home.
+Start it in the serving environment, with `NEXTBEST_HOME` naming the home::
+
+    export BENTOML_DO_NOT_TRACK=True
+    python -m bentoml serve serving.service:Nextbest --host 127.0.0.1 --port 3000
 """
 
 import os
+import sys
 
 # Before bentoml is imported: it reads this once and would report its use over the network.
 os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")
@@ -12,8 +15,32 @@ os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")
 import bentoml
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from features.home import Home
 from serving.api import create_app
+from serving.champion import company_engine
 from serving.settings import read_settings
+from serving.store import Store
+
+
+def require_home() -> None:
+    """Refuse to start for a home that cannot be served.
+
+    Checked before the worker starts, since BentoML would start a failing worker again and again
+    without a word.
+
+    Raises
+    ------
+    SystemExit
+        With status 2, after one line that says what to do.
+    """
+    try:
+        home = Home(read_settings(os.environ).home)
+        home.about()
+        company_engine(home)
+        Store.open(home.store).close()
+    except (ValueError, LookupError) as error:
+        sys.stderr.write(f"nextbest: {error}\n")
+        raise SystemExit(2) from error
 
 
 class OurApplication:
@@ -52,6 +79,8 @@ class OurApplication:
 )
 class Nextbest:
     """The next best communication for each customer."""
+
+    check = bentoml.on_deployment(require_home)
 
 
 Nextbest.add_asgi_middleware(OurApplication)  # type: ignore[attr-defined]
