@@ -32,6 +32,7 @@ _SIGNAL_KEYS: Final = (
     "constants",
     "only_where",
     "only_values",
+    "one_per",
     "time_format",
 )
 
@@ -60,6 +61,9 @@ class SignalRule:
         The row tells this signal only where this column is not empty; empty: every row does.
     only_values : tuple of str
         And only where that column holds one of these; empty: any text will do.
+    one_per : str
+        Rows with the same text in this column tell one signal together: amounts, discounts and
+        points are added up, all else is the first row's. Empty: every row tells its own.
     time_format : tuple of str
         ``iso``, ``unix``, ``unix_ms``, ``unix_us`` or strptime patterns; empty: the file's.
     """
@@ -71,6 +75,7 @@ class SignalRule:
     constants: Mapping[str, str] = field(default_factory=dict)
     only_where: str = ""
     only_values: tuple[str, ...] = ()
+    one_per: str = ""
     time_format: tuple[str, ...] = ()
 
 
@@ -141,7 +146,12 @@ def check_columns(rule: FileRule, file: TextFile) -> None:
     MappingError
     """
     for signal in rule.signals:
-        named = [*signal.columns.values(), signal.event_column, signal.only_where]
+        named = [
+            *signal.columns.values(),
+            signal.event_column,
+            signal.only_where,
+            signal.one_per,
+        ]
         for column in named:
             if column and column not in file.columns:
                 guess = _did_you_mean(column, file.columns)
@@ -237,6 +247,7 @@ def _signal_rule(entry: Mapping[str, object], where: str) -> SignalRule:
         constants=_texts(entry, "constants", where),
         only_where=_text(entry, "only_where", where),
         only_values=_list(entry, "only_values", where),
+        one_per=_text(entry, "one_per", where),
         time_format=_time_format(entry, where),
     )
     _check_targets(rule, where)

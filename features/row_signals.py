@@ -12,7 +12,9 @@ _CLOCK: Final = r"[T ][0-9]{2}:[0-9]{2}(:[0-9]{2}([.][0-9]{1,9})?)?"
 _LOCAL_TIME: Final = f"{_DATE}({_CLOCK})?"
 _ZONED_TIME: Final = f"{_DATE}{_CLOCK} ?(Z|[+-][0-9]{{2}}(:?[0-9]{{2}})?)"
 _MICROSECONDS: Final = "[0-9]{16}"  # 2001 to 2286: integer times in Parquet files of our own form
-_MONEY_WORDS: Final = (f"{PROPERTY}discount",)
+_ADDED_WORDS: Final = (f"{PROPERTY}discount", f"{PROPERTY}points")
+_ADDED: Final = ("amount", *_ADDED_WORDS)
+_PLAIN: Final = r"[+-]?[0-9]{1,15}(\.[0-9]{1,6})?"
 
 
 def candidates_sql(table: str, rule: FileRule, signal: SignalRule) -> str:
@@ -28,9 +30,13 @@ def candidates_sql(table: str, rule: FileRule, signal: SignalRule) -> str:
     texts["event"] = _event(signal)
     if rule.currency:
         texts.setdefault("currency", sql_text(rule.currency))
-    for number in ("amount", "score", "selection_probability", *_MONEY_WORDS):
-        if number in signal.columns and rule.decimal:
+    for number in ("amount", "score", "selection_probability", *_ADDED_WORDS):
+        if number in signal.columns:
             texts[number] = _number(texts[number], rule)
+    source = f"{table} {_where(signal)}"
+    if signal.one_per:
+        source = f"({_joined_sql(source, texts, signal)})"
+        texts = {name: sql_name(name) for name in texts}
     texts["properties"] = _properties(texts)
     ends = texts.get(f"{PROPERTY}ends_at", f"({texts['properties']}) ->> 'ends_at'")
     if "properties" in signal.columns:
@@ -45,7 +51,33 @@ def candidates_sql(table: str, rule: FileRule, signal: SignalRule) -> str:
         ("ends_us", ends),
     ):
         fields.append(f"{_time(text, formats, rule.time_zone)} as {target}")
-    return f"select line, {', '.join(fields)} from {table} {_where(signal)}"
+    return f"select line, {', '.join(fields)} from {source}"
+
+
+def _joined_sql(source: str, texts: dict[str, str], signal: SignalRule) -> str:
+    """SQL: one row for each text in the rule's `one_per` column; see `SignalRule`.
+
+    If one of the numbers to add cannot be read, it takes the place of the sum, so that the
+    checks find it.
+    """
+    added = [name for name in texts if name in signal.columns and name in _ADDED]
+    cells = ", ".join(f"{text} as {sql_name(name)}" for name, text in texts.items())
+    fields = []
+    for name in map(sql_name, texts):
+        if name in map(sql_name, added):
+            plain = f"regexp_full_match({name}, '{_PLAIN}')"
+            fields.append(
+                f"coalesce(any_value({name}) filter (not {plain}), "
+                f"sum(try_cast({name} as decimal(30, 6))) filter ({plain})::varchar) as {name}"
+            )
+        else:
+            fields.append(f"arg_min({name}, line) as {name}")
+    return (
+        f"select min(line) as line, {', '.join(fields)} "
+        f"from (select line, {_cell(signal.one_per)} as joined_by, {cells} from {source}) "
+        # A row without that text tells a signal of its own.
+        "group by joined_by, if(joined_by is null, line, null)"
+    )
 
 
 def _cell(column: str) -> str:
