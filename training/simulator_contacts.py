@@ -6,7 +6,7 @@ import numpy as np
 
 from features.signals import DAY, HOUR, MINUTE, Int64Array
 from training.simulator_orders import browse, open_tickets
-from training.simulator_people import Flags, Floats, Shop
+from training.simulator_people import Flags, Floats, Shop, leaving_hazard, return_hazard
 from training.simulator_signals import Details, properties
 
 NEWSLETTER_DAYS: Final = 14
@@ -177,22 +177,10 @@ def feel(shop: Shop) -> None:
     lives.satisfaction += 0.012 * (traits.satisfaction - lives.satisfaction)
     lives.satisfaction += rng.normal(0.0, 0.012, len(lives.satisfaction))
     np.clip(lives.satisfaction, 0.0, 1.0, out=lives.satisfaction)
-    lives.left[shop.chosen(np.where(shop.customers(), leaving_hazard(shop), 0.0))] = True
-    returns = lives.left & ~lives.ended & (lives.orders > 0)
-    back = shop.chosen(np.where(returns, 0.0018 * lives.satisfaction, 0.0))
+    lives.left[shop.chosen(leaving_hazard(shop))] = True
+    back = shop.chosen(return_hazard(shop))
     lives.left[back] = False
     lives.next_order[back] = shop.day + 1
-
-
-def leaving_hazard(shop: Shop) -> Floats:
-    """Chance of leaving today: displeasure weighs most for those who watch the price."""
-    unhappy = (1.0 - shop.lives.satisfaction) ** 2
-    hazard: Floats = (
-        0.0006
-        + 0.012 * unhappy * (0.2 + 1.3 * shop.traits.price_sensitivity)
-        + 0.004 * shop.mismatch() ** 2
-    ) * np.where(shop.in_club(), 0.3, 1.0)
-    return hazard
 
 
 def part_ways(shop: Shop) -> None:

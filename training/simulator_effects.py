@@ -10,8 +10,8 @@ from typing import Final
 import numpy as np
 
 from features.signals import HOUR, Int64Array
-from training.simulator_orders import CAMPAIGN_DISCOUNT
-from training.simulator_people import Flags, Floats, Shop
+from training.simulator_orders import CAMPAIGN_DISCOUNT, OWN_DISCOUNT, own_discount_chance
+from training.simulator_people import Flags, Floats, Shop, return_hazard
 from training.simulator_signals import Details
 
 # Names of the shipped catalog that a shop can send to a known person on any day.
@@ -28,11 +28,11 @@ COMMUNICATIONS: Final = (
     "winback_offer",
 )
 NO_CONTACT: Final = "no_contact"
-MARGIN_RATE: Final = 0.4  # of an order, as in the shipped policy; coffee roasters report 35-50 %
+MARGIN_RATE: Final = 0.3  # of an order: the margin_rate of the shipped policy.toml
 HORIZON_DAYS: Final = 28
 PILOT_DAYS: Final = 168  # six rounds of 28 days, the last of them over 10 days before the end
 PILOT_QUIET_DAYS: Final = 10
-OWN_DISCOUNT: Final = 0.10
+OFFER_DAYS: Final = 21  # how long a winback offer holds: as long as its effect lasts
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,24 +59,24 @@ def true_effects(shop: Shop) -> Effects:
     rich = np.where(traits.budget > 2600.0, 1.0, 0.15)
     gone = np.where(lives.left, 1.0, 0.0)
     extra = {
-        "complete_profile": 0.04 * (1.0 - traits.skill),
-        "cross_sell": 0.30 * fit * mood * rich,
-        "help_before_leaving": 0.55 * (1.0 - mood) * fit * (1.0 - 0.6 * price),
-        "loyalty_points": 0.30 * price * mood * traits.member,
-        "newsletter": 0.03 + 0.09 * fit * mood,
+        "complete_profile": 0.06 * (1.0 - traits.skill),
+        "cross_sell": 0.50 * fit * mood * rich,
+        "help_before_leaving": 0.85 * (1.0 - mood) * fit * (1.0 - 0.6 * price),
+        "loyalty_points": 0.45 * price * mood * traits.member,
+        "newsletter": 0.03 + 0.12 * fit * mood,
         "referral_invitation": 0.05 * traits.warmth,
-        "renewal_value_reminder": 0.20 * mood * fit,
+        "renewal_value_reminder": 0.30 * mood * fit,
         "review_request": 0.02 * traits.warmth,
-        "tips_to_use": 0.28 * (1.0 - traits.skill) * fit,
-        "winback_offer": 0.45 * price * (0.25 + 0.75 * mood),
+        "tips_to_use": 0.45 * (1.0 - traits.skill) * fit,
+        "winback_offer": 0.60 * price * (0.25 + 0.75 * mood),
     }
     extra_order = np.stack([extra[name] for name in COMMUNICATIONS], axis=1)
     # The more messages lately, the less the next one does; those who left hear little of it.
     deaf = np.exp(-0.15 * lives.pressure) * np.where(traits.buyer, 1.0, 0.25)
     winback = COMMUNICATIONS.index("winback_offer")
     extra_order *= (deaf * (1.0 - 0.75 * gone))[:, None]
-    extra_order[:, winback] *= 1.0 + 2.0 * gone
-    leaves = np.repeat((0.16 * traits.sleeping_dog)[:, None], len(COMMUNICATIONS), axis=1)
+    extra_order[:, winback] *= 1.0 + 1.5 * gone
+    leaves = np.repeat((0.25 * traits.sleeping_dog)[:, None], len(COMMUNICATIONS), axis=1)
     # Whoever is reminded of a club that disappoints thinks of cancelling it.
     leaves[:, COMMUNICATIONS.index("renewal_value_reminder")] += 0.12 * (1.0 - mood)
     leaves *= (1.0 - gone)[:, None]
@@ -87,19 +87,34 @@ def _value(shop: Shop, extra_order: Floats, leaves: Floats) -> Floats:
     """Money that follows from the two probabilities, over 28 days.
 
     An order earns its margin less what it is discounted by habit. Who leaves takes the usual
-    orders of the window along; who is offered a discount takes it on the usual orders too.
+    orders of the window along; who is offered a discount takes it on the usual orders of
+    those weeks too.
     """
-    traits, lives = shop.traits, shop.lives
+    traits = shop.traits
     budget = traits.budget / 100.0 * np.exp(0.25**2 / 2.0)  # mean of the lognormal basket
-    habit = OWN_DISCOUNT * (0.06 + 0.22 * traits.price_sensitivity)
+    habit = OWN_DISCOUNT * own_discount_chance(traits)
     order = budget * (MARGIN_RATE * (1.0 - habit) - habit)
-    active = ~lives.left & ~lives.ended & (lives.orders > 0)
-    usual = np.where(active, HORIZON_DAYS / shop.usual_gap(), 0.0)
-    value = extra_order * order[:, None] - leaves * (usual * order)[:, None]
     cut = (CAMPAIGN_DISCOUNT - habit) * (1.0 + MARGIN_RATE) * budget
+    lost = leaves * (usual_orders(shop, HORIZON_DAYS) * order)[:, None]
+    value = extra_order * order[:, None] - lost
     winback = COMMUNICATIONS.index("winback_offer")
-    value[:, winback] -= cut * (usual * 14.0 / HORIZON_DAYS + extra_order[:, winback])
+    value[:, winback] -= cut * (usual_orders(shop, OFFER_DAYS) + extra_order[:, winback])
     return value
+
+
+def usual_orders(shop: Shop, days: int) -> Floats:
+    """Orders that each person will place by themselves in the next `days`, shape (n_people,).
+
+    The next order is in their mind already; those after it follow at gamma gaps of mean g and
+    shape k, about t / g - (1 - 1 / k) / 2 of them in t days.
+    Source: the renewal theorem with its second term; Cox, Renewal Theory (1962), section 4.2.
+    """
+    lives = shop.lives
+    after = shop.day + days - lives.next_order
+    more = after / shop.usual_gap() - (1.0 - 1.0 / shop.traits.regularity) / 2.0
+    comes = (after > 0) & ~lives.left & ~lives.ended
+    returns = return_hazard(shop) * days  # those who left: one order, if they come back
+    return np.where(comes, 1.0 + np.maximum(more, 0.0), returns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +216,7 @@ def _send(
     leaves = rng.random(len(who)) < effects.leaves[who, chosen]
     lives.left[who[leaves]] = True
     offered = chosen == COMMUNICATIONS.index("winback_offer")
-    lives.discount_until[who[offered]] = shop.day + 14
+    lives.discount_until[who[offered]] = shop.day + OFFER_DAYS
     invited = chosen == COMMUNICATIONS.index("referral_invitation")
     mood = np.clip(lives.satisfaction[who], 0.0, 1.0)
     refers = invited & (rng.random(len(who)) < 0.3 * traits.warmth[who] * mood)

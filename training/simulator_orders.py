@@ -5,14 +5,15 @@ from typing import Final
 import numpy as np
 
 from features.signals import DAY, MINUTE, Int64Array
-from training.simulator_people import Floats, Shop
+from training.simulator_people import Floats, Shop, Traits
 from training.simulator_signals import Details, decimal, properties
 
 CATEGORIES: Final = ("filter", "espresso", "decaf", "equipment", "gifts")
 CLUB_DAYS: Final = 91.0  # a quarter, paid in advance
 CLUB_FEE: Final = 1900  # cents a quarter
 POINTS_FOR_COFFEE: Final = 300
-CAMPAIGN_DISCOUNT: Final = 0.15  # what a winback offer takes off the orders of two weeks
+CAMPAIGN_DISCOUNT: Final = 0.15  # what a winback offer takes off the orders of three weeks
+OWN_DISCOUNT: Final = 0.10  # what a customer who found a code takes off an order
 
 
 def place_orders(shop: Shop) -> None:
@@ -21,7 +22,7 @@ def place_orders(shop: Shop) -> None:
     open_to_all = lives.known & ~lives.ended
     due = open_to_all & ~lives.left & (lives.next_order < shop.day + 1)
     extra = open_to_all & (lives.extra_order < shop.day + 1) & ~due
-    lives.extra_order[due | extra] = np.nan
+    lives.extra_order[extra] = np.nan
     who = np.flatnonzero(due | extra)
     at = shop.moments(len(who))
     browse(shop, who, at - 14 * MINUTE)
@@ -41,6 +42,12 @@ def place_orders(shop: Shop) -> None:
     back = np.flatnonzero(extra & lives.left & (shop.rng.random(len(extra)) < 0.5))
     lives.left[back] = False
     lives.next_order[back] = shop.day + 28 + gaps(shop, back)
+
+
+def own_discount_chance(traits: Traits) -> Floats:
+    """Chance that an order carries a code: those who watch the price find one."""
+    chance: Floats = 0.06 + 0.22 * traits.price_sensitivity
+    return chance
 
 
 def gaps(shop: Shop, who: Int64Array) -> Floats:
@@ -64,9 +71,9 @@ def _write_orders(shop: Shop, who: Int64Array, at: Int64Array) -> None:
     """Write the orders and all that follows from them by itself."""
     traits, lives, rng = shop.traits, shop.lives, shop.rng
     gross = traits.budget[who] * rng.lognormal(0.0, 0.25, len(who))
-    offered = lives.discount_until[who] >= shop.day
-    own = rng.random(len(who)) < 0.06 + 0.22 * traits.price_sensitivity[who]
-    share = np.where(offered, CAMPAIGN_DISCOUNT, np.where(own, 0.10, 0.0))
+    offered = lives.discount_until[who] > shop.day
+    own = rng.random(len(who)) < own_discount_chance(traits)[who]
+    share = np.where(offered, CAMPAIGN_DISCOUNT, np.where(own, OWN_DISCOUNT, 0.0))
     discount = np.round(gross * share).astype(np.int64)
     amount = np.round(gross).astype(np.int64) - discount
     words = [

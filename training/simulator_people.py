@@ -140,6 +140,24 @@ def season(at: int) -> float:
     return 1.0 - 0.1 * float(np.cos(2 * np.pi * (year_share - 0.97)))
 
 
+def leaving_hazard(shop: Shop) -> Floats:
+    """Chance of leaving today: displeasure weighs most for those who watch the price."""
+    unhappy = (1.0 - shop.lives.satisfaction) ** 2
+    hazard: Floats = (
+        0.0006
+        + 0.012 * unhappy * (0.2 + 1.3 * shop.traits.price_sensitivity)
+        + 0.004 * shop.mismatch() ** 2
+    ) * np.where(shop.in_club(), 0.3, 1.0)
+    return np.where(shop.customers(), hazard, 0.0)
+
+
+def return_hazard(shop: Shop) -> Floats:
+    """Chance that somebody who left comes back today by themselves."""
+    lives = shop.lives
+    away = lives.left & ~lives.ended & (lives.orders > 0)
+    return np.where(away, 0.0018 * lives.satisfaction, 0.0)
+
+
 def draw_traits(rng: np.random.Generator, people: int, days: int) -> Traits:
     """Draw the nature of `people`, of whom about a sixth stay visitors."""
     visitor = np.arange(people) >= round(people * 0.84)
