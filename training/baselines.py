@@ -87,7 +87,8 @@ def logistic(rows: FloatArray, answers: Int8Array, names: tuple[str, ...]) -> Cl
     design = np.hstack([standard, absent - center])
     # C = 0.1: a penalty of ten on standardised columns, so that windows of one event, nearly
     # copies of each other, share their weight instead of fighting over it.
-    fitted = LogisticRegression(C=0.1, max_iter=500).fit(design, answers)
+    # Newton's steps on so few columns are five times quicker than the default solver's.
+    fitted = LogisticRegression(C=0.1, solver="newton-cholesky").fit(design, answers)
     weights, n = fitted.coef_[0], len(names)
     model = Logistic(
         mean=tuple(mean.tolist()),

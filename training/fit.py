@@ -1,6 +1,6 @@
 """Training: from the signal log to a bundle, and what is known about how good it is."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import lightgbm
@@ -19,6 +19,7 @@ from training.dataset import (
     Schedule,
     ScheduleRules,
     TrainingTable,
+    clocks,
     data_end,
     first_order,
     schedule,
@@ -60,7 +61,7 @@ class BoosterSettings:
     lambda_l2: float = 10.0
     feature_fraction: float = 0.5
     max_bin: int = 127  # half of LightGBM's own: as good here, and a third quicker
-    folds: int = 3  # for the predictions that calibration is fitted on
+    folds: int = 2  # for the predictions that calibration is fitted on
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,17 +97,26 @@ class TrainingResult:
 
 @dataclass(frozen=True, slots=True)
 class _Rows:
-    """Rows of one target: features, answers, and whose and when they are."""
+    """Rows of one target: features, answers, whose and when; `clocks`: see `clocks()`."""
 
     rows: FloatArray
     answers: Int8Array
     customers: Int64Array
     as_of: Int64Array
+    clocks: NDArray[np.bool_]
 
     def at(self, where: NDArray[np.bool_]) -> "_Rows":
         return _Rows(
-            self.rows[where], self.answers[where], self.customers[where], self.as_of[where]
+            self.rows[where],
+            self.answers[where],
+            self.customers[where],
+            self.as_of[where],
+            self.clocks,
         )
+
+    def steady(self) -> FloatArray:
+        """The rows with every clock stopped, so that no model can look at it."""
+        return np.where(self.clocks, 0.0, self.rows)
 
     def __len__(self) -> int:
         return len(self.answers)
@@ -147,13 +157,15 @@ def train(
     table = training_table(log, features, settings.targets, plan, end, settings.schedule.most_rows)
     notes = [*plan.notes, *table.notes, *_dates(plan)]
     fitted: dict[str, _Fitted] = {}
+    none = np.zeros(len(features), dtype=bool)
     for target in settings.targets.targets:
         answers = table.answers[target.name]
-        rows = _Rows(table.rows, answers.values, table.customers, table.as_of)
+        rows = _Rows(table.rows, answers.values, table.customers, table.as_of, none)
         learned = rows.at((answers.values >= 0) & ~table.test)
         if not len(learned):
             notes.append(_no_rows(target, answers, plan))
             continue
+        learned = replace(learned, clocks=clocks(learned.rows, learned.as_of))
         tested = rows.at((answers.values >= 0) & table.test)
         fitted[target.name] = _fit_target(target, learned, tested, features.names, settings, rng)
         notes.extend(fitted[target.name].notes)
@@ -259,12 +271,18 @@ def _candidates(
             f"{target.minimum_rows:,} rows with {target.minimum_of_each:,} of each are needed "
             f"for more than {rule}."
         ]
-    models["logistic"] = logistic(learned.rows, learned.answers, names)
-    forest = fit_forest(learned.rows, learned.answers, names, settings)
+    models["logistic"] = logistic(learned.steady(), learned.answers, names)
+    forest = fit_forest(learned.steady(), learned.answers, names, settings)
     models["lightgbm"] = Classifier(
         forest.model, names, _calibration(learned, names, settings, rng)
     )
-    return models, []
+    stopped = [name for name, clock in zip(names, learned.clocks, strict=True) if clock]
+    if not stopped:
+        return models, []
+    return models, [
+        f"{target.name}: not looked at, since they moved with the calendar while the history was "
+        f"growing: {', '.join(stopped)}."
+    ]
 
 
 def _calibration(
@@ -285,7 +303,7 @@ def _calibration(
         inside = learned.at(~out)
         if not out.any() or len(np.unique(inside.answers)) < 2:
             return Calibration()
-        forest = fit_forest(inside.rows, inside.answers, names, settings)
+        forest = fit_forest(inside.steady(), inside.answers, names, settings)
         log_odds[out] = forest.log_odds(learned.rows[out])
     later = learned.as_of > np.quantile(learned.as_of, 0.7)
     try:
