@@ -54,8 +54,8 @@ class BoosterSettings:
     like these (AUC .857 for .858), and they give less away about single customers.
     """
 
-    rounds: int = 300
-    learning_rate: float = 0.03
+    rounds: int = 180  # with steps of .05 as good as 300 of .03, in 60 % of the time
+    learning_rate: float = 0.05
     num_leaves: int = 15
     most_in_leaf: int = 100  # `min_data_in_leaf` where rows are plenty; see `leaf_size`
     lambda_l2: float = 10.0
