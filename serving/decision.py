@@ -104,23 +104,36 @@ def propose(customer: Customer, engine: Engine) -> Proposal:
 
 
 def settle(proposal: Proposal, engine: Engine, ledger: Ledger, uniform: float) -> Decision:
-    """Drop what may not be sent now, weigh the rest, choose. The quick half; under the lock."""
+    """Drop what may not be sent now, weigh the rest, choose. The quick half; under the lock.
+
+    Raises
+    ------
+    InvalidDraw
+        If `uniform` is outside [0, 1).
+    """
     customer, policy = proposal.customer, engine.policy
     as_of = customer.as_of
     if engine.bundle is None:
         return fallback(customer.customer_id, as_of, engine, UNTRAINED, customer.stage)
+
+    # Whoever objected to marketing is not scored, and hears none.
     if ledger.objected:
         proposal = _without_scores_or_marketing(proposal, engine)
 
+    # Consent, caps and the crisis switch, as they stand at this moment.
     allowed, refused = _allowed_now(proposal.entries, ledger, policy, as_of)
+
+    # What each message is worth beyond silence, and less what it costs; the best comes first.
     fatigue = fatigue_price(ledger.contacts, policy.fatigue, as_of)
     candidates = ranked(allowed, proposal.expectation, fatigue, policy)
 
+    # How likely each one is to be chosen; then the choice.
     arm = arm_of(customer.customer_id, policy, as_of)
     epsilon = epsilon_for(proposal.expectation, policy)
     probabilities = selection_probabilities(candidates, arm, epsilon)
     name = choose(probabilities, uniform)
 
+    # On what ground it is sent, and when.
     if name == NO_CONTACT:
         consent = NO_CONSENT
         timing = timing_of_silence(_only_waiting(refused, engine), ledger, policy, as_of)

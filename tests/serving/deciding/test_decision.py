@@ -274,17 +274,18 @@ def test_caps_hold_across_calls(
 # ---- chance -------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("arm", ["policy", "uniform"])
+@pytest.mark.parametrize(("arm", "replays"), [("policy", 20_000), ("uniform", 4_000)])
 def test_replayed_decisions_match_their_probabilities(
     regular: Customer,
     rule_engine: Engine,
     renamed: Renamer,
     id_in_arm: Callable[[str], str],
     arm: str,
+    replays: int,
 ) -> None:
     engine = replace(rule_engine, policy=replace(rule_engine.policy, epsilon=0.5))
     proposal = propose(renamed(regular, id_in_arm(arm)), engine)
-    draws = np.random.default_rng(11).random(20_000)
+    draws = np.random.default_rng(11).random(replays)
     decisions = [settle(proposal, engine, NOBODY, float(u)) for u in draws]
     probabilities = decisions[0].probabilities
     counted = Counter(decision.chosen.communication for decision in decisions)

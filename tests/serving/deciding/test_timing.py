@@ -58,6 +58,14 @@ def test_quiet_hours_within_a_day(newsletter: Communication, shop_policy: Policy
     assert quiet_until(newsletter, siesta, before) == before
 
 
+def test_same_start_and_end_is_never_quiet(
+    newsletter: Communication, shop_policy: Policy, noon: int
+) -> None:
+    never = in_zone(shop_policy, "UTC", "12:00", "12:00")
+    assert quiet_until(newsletter, never, noon) == noon
+    assert quiet_until(newsletter, never, noon - 1) == noon - 1
+
+
 def test_quiet_hours_end_once_when_the_clock_strikes_twice(
     newsletter: Communication, shop_policy: Policy
 ) -> None:
