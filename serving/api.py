@@ -1,6 +1,5 @@
 """The public HTTP contract: one decision resource, two ways to reach it, and health."""
 
-import gc
 import hashlib
 import html
 import json
@@ -101,9 +100,6 @@ def create_app(
     app.add_exception_handler(HTTPException, unserved)
     app.add_middleware(Guard, key_is_known=service.store.key_is_known)
     app.openapi = partial(document, app)  # type: ignore[method-assign]
-    # What stands now stands until the end; without this, a full collection stops a request.
-    gc.collect()
-    gc.freeze()
     return app
 
 

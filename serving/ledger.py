@@ -81,6 +81,10 @@ class IdempotencyConflict(ValueError):
     """An idempotency key came back with another request."""
 
 
+class InvalidDecision(ValueError):
+    """A decision that the log must not hold."""
+
+
 class ConsentLike(Protocol):
     """One change of consent, as the history gives it. Times in microseconds UTC."""
 
@@ -225,7 +229,19 @@ def log_decision(
     circumstances: Circumstances,
     entry: Entry,
 ) -> None:
-    """Write one row of the decision log."""
+    """Write one row of the decision log.
+
+    Raises
+    ------
+    InvalidDecision
+        If what was chosen could not have been chosen: nothing could be learned from it.
+    """
+    probability = decision.selection_probability
+    if not 0 < probability <= 1 + 1e-9:
+        raise InvalidDecision(
+            f"selection probability {probability!r} of '{decision.chosen.communication}'; must be "
+            "above 0 and at most 1; nothing was logged; look at the probabilities of the arms"
+        )
     columns = decision_columns(decision, circumstances)
     named = {"id": entry.decision_id, "recorded_at": entry.recorded_at, "answer": entry.answer}
     connection.execute(_LOG, columns | named)

@@ -28,6 +28,7 @@ from serving.ledger import (
     ConsentLike,
     Entry,
     IdempotencyConflict,
+    InvalidDecision,
     claim,
     is_paused,
     ledger_of,
@@ -79,9 +80,11 @@ _STANDING: Final = (
 __all__ = [
     "Circumstances",
     "IdempotencyConflict",
+    "InvalidDecision",
     "OldSqlite",
     "Store",
     "StoreBusy",
+    "StoreFailed",
     "UnusableStore",
     "wall_clock",
 ]
@@ -93,6 +96,10 @@ class OldSqlite(ValueError):
 
 class UnusableStore(ValueError):
     """The file is no store, or one of another version."""
+
+
+class StoreFailed(ValueError):
+    """SQLite could not write."""
 
 
 def require_sqlite(version: tuple[int, ...]) -> None:
@@ -162,10 +169,11 @@ class Store:
                     .on_conflict_do_nothing()
                 )
                 found = connection.scalar(_META, {"wanted": "schema"})
-        except sa.exc.DatabaseError as error:
+        except (sa.exc.DatabaseError, StoreFailed) as error:
             store.close()
+            why = getattr(error, "orig", error)
             raise UnusableStore(
-                f"{path}: not a usable store ({error.orig}); move it away and run "
+                f"{path}: not a usable store ({why}); move it away and run "
                 "`nextbest ingest` again, or put a backup in its place"
             ) from error
         if found != tables.SCHEMA_VERSION:
@@ -193,8 +201,14 @@ class Store:
         if self._together is not None:
             yield self._together
             return
-        with self._turnstile.turn(), self._writer.begin() as connection:
-            yield connection
+        try:
+            with self._turnstile.turn(), self._writer.begin() as connection:
+                yield connection
+        except sa.exc.OperationalError as error:
+            raise StoreFailed(
+                f"the store could not be written ({error.orig}); nothing was kept; "
+                "look at the disk's free space and at the rights of the home"
+            ) from error
 
     @contextmanager
     def together(self) -> Iterator[None]:
@@ -428,6 +442,7 @@ def connect(path: Path, module: ModuleType, pragma: str) -> sa.Engine:
         module=module,
         # None: SQLite's own transactions, begun by us; the driver shall begin none.
         connect_args={"isolation_level": None, "timeout": 1.0},
+        hide_parameters=True,  # an error's text may reach a log; what customers did must not
     )
     pragmas = (
         "journal_mode=wal",
