@@ -327,7 +327,7 @@ facts = st.builds(
     fact_of,
     st.sampled_from(EVENTS),
     st.sampled_from(EDGES) | st.integers(-2 * DAY, 800 * DAY),
-    st.sampled_from([0, 0, 0, 1, DAY, 40 * DAY]),
+    st.sampled_from([0, 0, 0, 1, DAY, 40 * DAY, -DAY]),
     st.none() | st.integers(-50_000, 500_000),
     st.none() | st.integers(-5_000, 20_000) | st.just(IN_A_MONTH),
     st.none() | st.sampled_from(["dairy", "garden", "tools", "wine"]),

@@ -92,7 +92,7 @@ signal = st.builds(
     ),
     st.sampled_from([OPENED, OPENED, SENT, OTHER]),
     before_as_of,
-    st.sampled_from([0, 0, 1, 2 * DAY]),
+    st.sampled_from([0, 0, 1, 2 * DAY, -1, -DAY]),  # clocks differ: some arrive too early
     st.just(ABSENT) | st.integers(-(10**9), 10**9),
     st.just(ABSENT) | st.integers(-(10**6), 10**6),
     # Codes that differ only above the hash table's mask, its extremes, and none.
@@ -137,6 +137,13 @@ def test_a_late_arrival_counts_only_from_the_moment_after_it_arrived() -> None:
     opens = Signals("Email Opened").count
     assert value_of(opens, late, AS_OF) == 0
     assert value_of(opens, late, AS_OF + 1) == 1
+
+
+def test_a_signal_that_seems_to_arrive_before_it_occurred_waits_for_its_time() -> None:
+    early = [(OPENED, AS_OF, AS_OF - DAY, ABSENT, ABSENT, 0)]
+    opens = Signals("Email Opened").count
+    assert value_of(opens, early, AS_OF) == 0
+    assert value_of(opens, early, AS_OF + 1) == 1
 
 
 def test_the_last_value_among_simultaneous_ones_is_the_smallest() -> None:
