@@ -259,7 +259,7 @@ def _scaled(column: str, digits: int) -> str:
     return (
         f"if(regexp_full_match({column}, '{_DECIMAL}') "
         f"and regexp_full_match({shortest}, '{fits}'), "
-        f"(try_cast({shortest} as decimal(18, {digits})) * {10**digits})::bigint, null)"
+        f"(try_cast({shortest} as decimal(38, {digits})) * {10**digits})::bigint, null)"
     )
 
 

@@ -267,10 +267,13 @@ def _take_in(
     )
     _refuse_mostly_bad(batch, rows_read, quarantined, reasons, rules, quarantine_file)
     if not accepted and not duplicates:
-        raise IntakeError(
-            f"{', '.join(file.path.name for file, _ in batch.files)}: no row tells a signal; "
-            "check the mapping's only_where and time columns (nothing was taken in)"
+        names = ", ".join(file.path.name for file, _ in batch.files)
+        why = (
+            f"all {quarantined:,} that tell a signal are bad, most often since {reasons[0].words}"
+            if quarantined
+            else "none tells a signal; check the mapping's only_where"
         )
+        raise IntakeError(f"{names}: no usable row: {why} (nothing was taken in)")
     unknown = _unknown_events(connection)
     part = _write_part(connection, history) if accepted else None
     return IntakeReport(
@@ -322,11 +325,11 @@ def _set_bad_aside(connection: duckdb.DuckDBPyConnection, rules: IntakeRules) ->
     connection.execute(
         "create table bad (file integer, line bigint, reason varchar, shown varchar)"
     )
-    for name, check in found.items():
-        connection.execute(
-            f"insert into bad select file, line, '{name}', {check.shown} "
-            f"from typed where {check.condition}"
-        )
+    broken = " union all ".join(
+        f"select file, line, '{name}', {check.shown} from typed where {check.condition}"
+        for name, check in found.items()
+    )
+    connection.execute(f"insert into bad {broken}")
     connection.execute("insert into bad select file, line, 'columns', text from lost")
     connection.execute(
         f"""create table good as
@@ -335,10 +338,10 @@ def _set_bad_aside(connection: duckdb.DuckDBPyConnection, rules: IntakeRules) ->
           select file, line, message_id as given_id, customer_id, event,
             occurred_us as occurred_at, coalesce(received_us, occurred_us) as received_at,
             received_us is null as arrival_assumed,
-            (amount_minor / 100::decimal(18, 2))::decimal(18, 2) as amount,
+            (amount_minor::decimal(20, 0) * 0.01)::decimal(18, 2) as amount,
             if(amount_minor is null, null, coalesce(upper(currency), '{rules.currency}'))
               as currency,
-            category, channel, (score_thousandths / 1000)::decimal(18, 3) as score,
+            category, channel, (score_thousandths::decimal(20, 0) * 0.001)::decimal(18, 3) as score,
             communication, try_cast(selection_probability as double) as selection_probability,
             properties, amount_minor, value_found, word
           from typed anti join bad using (file, line))"""
