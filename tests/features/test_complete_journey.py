@@ -129,10 +129,18 @@ def test_message_ids_are_unique_and_columns_canonical(signals):
     assert (np.diff(times) >= np.timedelta64(0, "us")).all()
 
 
-def test_intake_takes_every_signal(tmp_path):
-    files = prepare_complete_journey(tmp_path / "raw")
-    report = ingest(files, None, Home(tmp_path / "home"), IntakeRules(currency=CURRENCY))
-    assert (report.rows_read, report.accepted) == (165_340, 165_340)
+def test_the_prepared_file_holds_these_signals(tmp_path, signals):
+    (path,) = prepare_complete_journey(tmp_path / "raw")
+    assert pq.read_table(path).equals(signals)
+
+
+def test_intake_takes_these_signals_as_they_are(tmp_path, signals):
+    some = signals.take(pa.array(range(0, signals.num_rows, 10)))
+    path = tmp_path / "complete_journey.parquet"
+    pq.write_table(some, path)
+    report = ingest([path], None, Home(tmp_path / "home"), IntakeRules(currency=CURRENCY))
+    assert (report.rows_read, report.accepted) == (16_534, 16_534)
+    assert report.arrival_assumed == 16_534
 
 
 def test_the_package_itself_is_not_imported():
