@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.algebra import GROUPS, Feature, FeatureSet
-from models.classifier import Classifier, logit, sigmoid
+from models.classifier import Classifier, sigmoid
 from models.expectation import Reason, Score
 
 FloatArray = NDArray[np.float64]
@@ -37,10 +37,14 @@ class InvalidReasonTexts(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Sentences:
-    """What to say where there is a value, tried in order, and where there is none."""
+    """What to say where there is a value, tried in order, and where there is none.
+
+    `negative`, where given, is for values below zero and shows them without their sign.
+    """
 
     text: tuple[str, ...]
     missing: str = ""
+    negative: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +93,7 @@ def load_reason_texts(path: Path, features: FeatureSet | None = None) -> ReasonT
     groups = _sentences(where, "group", found.get("groups", {}), names)
     _require_keys(f"{where}: groups", groups, GROUPS)
     for group in GROUPS:
-        if group not in groups or not groups[group].missing:
+        if group not in groups or not groups[group].text or not groups[group].missing:
             raise InvalidReasonTexts(
                 f"{where}: group '{group}' needs both 'text' and 'missing'; add them below "
                 f"[groups.{group}]"
@@ -105,11 +109,11 @@ def reasons(
 ) -> tuple[Reason, ...]:
     """At most four reasons why a probability reads as it does, strongest first.
 
-    ``100 * score.base_rate`` plus the points of all reasons is ``100 * score.value``: the
-    groups of features are added one by one, strongest first, to the log-odds of the base rate,
-    and each step is read in percentage points. The last reason, code ``OTHER``, holds all that
-    is not named, the difference between the base rate and the model's own starting point
-    included.
+    ``100 * starting_point`` plus the points of all reasons is ``100 * score.value``. A group's
+    points are its log-odds times the mean slope of the sigmoid on the straight way from the
+    starting point to the score, so they keep its sign and depend on no order. The last
+    reason, code ``OTHER``, holds all groups that are not named.
+    Source: Aumann and Shapley (1974), for a function of a sum.
 
     Parameters
     ----------
@@ -124,28 +128,52 @@ def reasons(
     """
     if score.value is None:
         raise ValueError(f"{score.name} has no value ({score.note}); explain only what has one")
-    parts = classifier.contributions(row[np.newaxis])[0, :-1]
+    parts = classifier.contributions(row[np.newaxis])[0]
+    start, parts = float(parts[-1]), parts[:-1]
     by_group: dict[str, float] = {}
     for feature, part in zip(features.features, parts, strict=True):
         by_group[feature.group] = by_group.get(feature.group, 0.0) + float(part)
     values = dict(zip(features.names, row.tolist(), strict=True))
-    # A start of 0 or 1 has no log-odds; from so near to it, nothing visible is lost.
-    running = logit(min(max(score.base_rate, 1e-9), 1 - 1e-9))
-    reached, said = score.base_rate, []
+    slope = _mean_slope(start, start + float(parts.sum()))
+    reached, said = _probability(start), []
     for group in _named_groups(by_group):
         leading = _leading(group, by_group[group], features.features, parts)
-        if leading is None:
-            continue
-        running += by_group[group]
-        step = float(sigmoid(np.array([running]))[0]) - reached
-        reached += step
-        text = sentence(leading, values, features, texts)
-        said.append(_reason(group.upper(), score.name, step, text))
+        if leading is not None:
+            step = slope * by_group[group]
+            reached += step
+            text = sentence(leading, values, features, texts)
+            said.append(_reason(group.upper(), score.name, step, text))
     rest = score.value - reached
     if abs(rest) > 1e-12:  # less than that is the rounding of the sum, no signal
         text = texts.rest if said else texts.nothing
         said.append(_reason(REST_CODE, score.name, rest, text))
     return tuple(said)
+
+
+def starting_point(classifier: Classifier, row: FloatArray) -> float:
+    """Probability that the model starts from, before it looks at any feature.
+
+    The prediction at the mean log-odds of the training rows: it lies below the base rate where
+    few customers with high risks make up most of it.
+
+    Parameters
+    ----------
+    row : ndarray of float64, shape (n_features,)
+    """
+    return _probability(float(classifier.contributions(row[np.newaxis])[0, -1]))
+
+
+def _probability(log_odds: float) -> float:
+    return float(sigmoid(np.array([log_odds]))[0])
+
+
+def _mean_slope(start: float, end: float) -> float:
+    """Mean slope of the sigmoid between two log-odds."""
+    # Nearer than this, the difference of two sigmoids is rounding; the slope there is the same.
+    if abs(end - start) < 1e-6:
+        p = _probability((start + end) / 2)
+        return p * (1 - p)
+    return (_probability(end) - _probability(start)) / (end - start)
 
 
 def sentence(
@@ -166,6 +194,9 @@ def sentence(
             words[name] = shown(value, by_name[name].unit)
     if isnan(values[feature.name]):
         candidates: tuple[str, ...] = (own.missing if own else "", group.missing)
+    elif own and own.negative and values[feature.name] < 0:
+        words["value"] = shown(-values[feature.name], feature.unit)
+        candidates = (own.negative,)
     else:
         words["value"] = words[feature.name]
         candidates = (*(own.text if own else ()), *group.text)
@@ -178,10 +209,10 @@ def sentence(
 def shown(value: float, unit: str) -> str:
     """A value as a marketer reads it."""
     if unit == "days":
-        days = round(abs(value))
+        days = round(value)
         if days == 0:
             return "less than a day"
-        return f"{days:,} day{'s' if days != 1 else ''}"
+        return f"{days:,} day{'s' if abs(days) != 1 else ''}"
     if unit == "share":
         return f"{100 * value:.0f} %"
     if unit == "currency":
@@ -243,16 +274,13 @@ def _sentences(
         at = f"{where}: {kind} '{name}'"
         if not isinstance(table, dict):
             raise InvalidReasonTexts(f"{at}: {table!r}; must be a table; write [{kind}s.{name}]")
-        _require_keys(at, table, ("text", "missing"))
-        text, missing = table.get("text", []), table.get("missing", "")
-        listed = [text] if isinstance(text, str) else text
-        if not isinstance(listed, list) or not isinstance(missing, str):
-            raise InvalidReasonTexts(f"{at}: text and missing must be text in quotes; correct it")
-        for template in listed:
+        _require_keys(at, table, ("text", "missing", "negative"))
+        text = table.get("text", [])
+        listed = text if isinstance(text, list) else [text]
+        missing, negative = table.get("missing", ""), table.get("negative", "")
+        for template in (*listed, missing, negative):
             _require_sentence(at, template, names)
-        if missing:
-            _require_sentence(at, missing, names)
-        texts[name] = Sentences(tuple(listed), missing)
+        texts[name] = Sentences(tuple(listed), missing, negative)
     return texts
 
 
