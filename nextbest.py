@@ -107,8 +107,8 @@ def init(
     home: HomeOption = DEFAULT_HOME,
     name: Annotated[str | None, typer.Option(help="The company's name.")] = None,
     clock: Annotated[
-        str, typer.Option(help='"live", or "data_end" for a data set of the past.')
-    ] = "live",
+        str, typer.Option(help='"data_end": look from the end of the files; "live": from now.')
+    ] = "data_end",
     currency: Annotated[str, typer.Option(help="The company's one currency.")] = "EUR",
     as_json: JsonOption = False,
 ) -> None:
@@ -119,7 +119,7 @@ def init(
 
     about = About(name or Path.cwd().name, clock)
     made = make_home(Home(home), about, currency)
-    lines = [f"{home}: a home for {about.name}"] + [f"wrote {path}" for path in made]
+    lines = [f"{home}: a home for {about.name}", *(f"wrote {path}" for path in made)]
     notes: tuple[str, ...] = ()
     if files:
         draft = draft_mapping(files)

@@ -40,6 +40,7 @@ class UnknownData(LookupError):
 class Source:
     """One data set that the demo can run on."""
 
+    name: str
     title: str
     simulated: bool
     currency: str
@@ -50,7 +51,8 @@ class Source:
 
 SOURCES: Final = {
     "company": Source(
-        title="Kestrel Coffee Roasters (simulated)",
+        name="Kestrel Coffee Roasters",
+        title="Kestrel Coffee Roasters, a simulated company",
         simulated=True,
         currency="EUR",
         assumed=(),
@@ -58,6 +60,7 @@ SOURCES: Final = {
         remark="Everybody in it is invented; their consents are recorded signals.",
     ),
     "complete-journey": Source(
+        name="Complete Journey",
         title="Complete Journey, 2,469 real grocery households of 2017",
         simulated=False,
         currency="USD",
@@ -110,7 +113,7 @@ def run_demo(demo: Demo, narrator: Narrator) -> None:
     require_free(demo.port)
     narrator.say(f"Nextbest demo: {source.title}. {source.remark}")
     narrator.say(f"Everything is kept in {home.path}; a second start reuses it.")
-    about = About(source.title, "data_end", source.simulated)
+    about = About(source.name, "data_end", source.simulated)
     make_home(home, about, source.currency, source.assumed)
     _fill(demo, home, narrator)
     _train(home, narrator)
@@ -119,7 +122,7 @@ def run_demo(demo: Demo, narrator: Narrator) -> None:
     _tell(found, narrator)
     narrator.say("Starting the service")
     with running(home, demo.port, home.reports / "service.log") as address:
-        _ask(address, _fresh_key(home), _worth_asking(found), narrator)
+        _ask(home, address, _worth_asking(found), narrator)
         if not demo.once:
             narrator.say("The service is running; Ctrl-C ends it.")
             threading.Event().wait()
@@ -199,10 +202,12 @@ def _worth_asking(found: list[Answer]) -> str:
     return str(max(found, key=worth)["customer_id"])
 
 
-def _ask(address: str, key: str, customer_id: str, narrator: Narrator) -> None:
+def _ask(home: Home, address: str, customer_id: str, narrator: Narrator) -> None:
     """One call as a CRM would make it: the line to type, and what comes back."""
+    key = _fresh_key(home)
     url = f"{address}/v1/decisions"
-    body = json.dumps({"customer_id": customer_id})
+    # With a key of its own the call can be repeated: it gets this very answer again.
+    body = json.dumps({"customer_id": customer_id, "idempotency_key": "first-call"})
     sys.stdout.write(f"\nkey: {key}\n\n")
     sys.stdout.write(
         f"curl -s {url} -H 'Authorization: Bearer {key}' "
@@ -214,4 +219,4 @@ def _ask(address: str, key: str, customer_id: str, narrator: Narrator) -> None:
         answer = json.load(response)
     sys.stdout.write(json.dumps(answer, ensure_ascii=False, indent=2) + "\n\n")
     sys.stdout.flush()
-    narrator.say(f"In words: nextbest explain {customer_id} --home ...")
+    narrator.say(f"The same in words: .venv/bin/nextbest explain {customer_id} --home {home.path}")

@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Mapping
 from typing import Final, TypedDict, cast
 
+from serving.records import NO_CONTACT
+
 ARM_WORDS: Final = {
     "holdout": "held back by lot, to measure what the whole programme is worth",
     "uniform": "chosen by lot among all that is allowed, to learn what works",
@@ -83,12 +85,13 @@ def _who(found: _Answer) -> Iterator[str]:
 
 def _what(found: _Answer) -> Iterator[str]:
     yield ""
-    by_channel = f" by {found['channel']}" if found["channel"] else ""
-    yield f"Next best communication: {found['name']} ({found['communication']}){by_channel}"
+    named = f"{found['name']} ({found['communication']})"
+    silent = found["communication"] == NO_CONTACT
+    yield f"Next best communication: {named}" + ("" if silent else f" by {found['channel']}")
     if found["fallback"]:
         yield f"  A fallback: {found['note']}."
         return
-    if found["communication"] != "no_contact":
+    if not silent:
         currency = found["currency"]
         yield (
             f"  Worth {found['expected_net']:.2f} {currency} more than silence: effect "

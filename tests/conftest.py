@@ -1,0 +1,51 @@
+"""Homes that several tests look at; made once, and copied by whoever changes them."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from features.history import History
+from features.home import About, Home
+from features.intake import IntakeRules, ingest
+from serving.store import Store
+from training.homes import make_home
+from training.narrator import Narrator
+from training.online import bring_online
+from training.retrain import retrain
+from training.simulator import CompanySize, simulate_company, write_company
+
+QUIET = Narrator(quiet=True)
+
+
+TrainedHome = tuple[Home, int]  # and the moment to look from
+
+
+@pytest.fixture(scope="session")
+def company_files(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Signals of 300 simulated people over 400 days."""
+    company = simulate_company(np.random.default_rng(5), CompanySize(people=300, days=400))
+    folder = tmp_path_factory.mktemp("company")
+    return write_company(company, folder / "files", folder / "truth")
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory, company_files: list[Path]) -> TrainedHome:
+    """A home with these signals; nobody may change it."""
+    home = Home(tmp_path_factory.mktemp("trained") / "home")
+    make_home(home, About("Small company", "data_end", simulated=True))
+    ingest(company_files, None, home, IntakeRules("EUR"))
+    history = History(home.signals)
+    with Store.open(home.store) as store:
+        bring_online(history, store)
+    retrain(home, history.data_end(), None, 1, QUIET)
+    return home, history.data_end()
+
+
+@pytest.fixture
+def trained_copy(trained: TrainedHome, tmp_path: Path) -> TrainedHome:
+    """A copy of the trained home, to change at will."""
+    home, as_of = trained
+    shutil.copytree(home.path, tmp_path / "home")
+    return Home(tmp_path / "home"), as_of
