@@ -1,0 +1,414 @@
+"""The public HTTP contract, asked in-process."""
+
+import asyncio
+import json
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import httpx
+import numpy as np
+import openapi_spec_validator
+import pytest
+from fastapi import FastAPI
+
+from features.home import About, Home
+from features.signals import DAY
+from serving import api
+from serving.answer import time_text
+from serving.api import create_app
+from serving.desk import Question
+from serving.schemas import DecisionAnswer
+from serving.settings import Settings
+
+MIDNIGHT = 1_793_491_200_000_000
+DECISIONS = "/v1/decisions"
+STANDING = "/v1/customers/C-lapsing/decision"
+Ask = Callable[..., httpx.Response]
+
+
+@pytest.fixture
+def app(home: Home) -> Iterator[FastAPI]:
+    made = create_app(Settings(home.path), rng=np.random.default_rng(7))
+    yield made
+    made.state.service.store.close()
+
+
+@pytest.fixture
+def anonymous(app: FastAPI) -> Ask:
+    """Asks without a key."""
+
+    def ask(method: str, path: str, **request: Any) -> httpx.Response:
+        async def answer() -> httpx.Response:
+            transport = httpx.ASGITransport(app)
+            async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+                return await client.request(method, path, **request)
+
+        return asyncio.run(answer())
+
+    return ask
+
+
+@pytest.fixture
+def ask(app: FastAPI, anonymous: Ask) -> Ask:
+    key = app.state.service.store.new_key("test")
+
+    def with_key(method: str, path: str, **request: Any) -> httpx.Response:
+        headers = {"Authorization": f"Bearer {key}"} | request.pop("headers", {})
+        return anonymous(method, path, headers=headers, **request)
+
+    return with_key
+
+
+def decide(ask: Ask, customer_id: str = "C-lapsing", **fields: object) -> httpx.Response:
+    return ask("POST", DECISIONS, json={"customer_id": customer_id, **fields})
+
+
+def problem_of(response: httpx.Response, status: int) -> dict[str, Any]:
+    assert response.status_code == status
+    assert response.headers["content-type"] == "application/problem+json"
+    content: dict[str, Any] = response.json()
+    assert list(content) == ["type", "title", "status", "detail", "errors"]
+    assert content["status"] == status
+    return content
+
+
+# ---- Decisions ---------------------------------------------------------------------------
+
+
+def test_a_decision_is_answered_and_logged(ask: Ask, app: FastAPI) -> None:
+    response = decide(ask)
+    content = response.json()
+    assert response.status_code == 200
+    assert response.headers["cache-control"] == "no-store"
+    assert DecisionAnswer.model_validate(content).model_dump(by_alias=True) == content
+    assert content["as_of"] == time_text(MIDNIGHT)
+    assert content["stage"] == "lapsing"
+    assert content["scores"]["churn_risk"]["value"] == 0.3
+    assert content["data"] == {
+        "name": "A shop for tests",
+        "simulated": True,
+        "clock": "data_end",
+    }
+    assert content["fallback"] is False
+    assert app.state.service.store.decision_count() == 1
+
+
+def test_different_customers_get_different_communications(ask: Ask) -> None:
+    chosen = {who: decide(ask, who).json()["communication"] for who in ("C-lapsing", "C-new")}
+    assert len(set(chosen.values())) == 2
+
+
+def test_a_live_home_reads_the_clock(home: Home) -> None:
+    home.write_about(replace(home.about(), clock="live"))
+    app = create_app(Settings(home.path), clock=lambda: MIDNIGHT + 3 * DAY)
+    assert app.state.service.now() == MIDNIGHT + 3 * DAY
+    app.state.service.store.close()
+
+
+@pytest.mark.parametrize("fields", [{}, {"context": {"page": "cart", "items": 3}, "locale": "de"}])
+def test_the_same_key_gets_the_same_answer(ask: Ask, fields: dict[str, object]) -> None:
+    first = decide(ask, idempotency_key="k-1", **fields)
+    assert decide(ask, idempotency_key="k-1", **fields).content == first.content
+    assert decide(ask, idempotency_key="k-2", **fields).content != first.content
+
+
+def test_the_same_key_with_another_question_is_refused(ask: Ask) -> None:
+    decide(ask, idempotency_key="k-1")
+    content = problem_of(decide(ask, "C-new", idempotency_key="k-1"), 422)
+    assert "came before with another request" in content["detail"]
+    assert content["errors"][0]["pointer"] == "/idempotency_key"
+
+
+def test_keys_of_two_callers_do_not_meet(ask: Ask, app: FastAPI, anonymous: Ask) -> None:
+    first = decide(ask, idempotency_key="k-1")
+    other = {"Authorization": f"Bearer {app.state.service.store.new_key('other')}"}
+    body = {"customer_id": "C-new", "idempotency_key": "k-1"}
+    response = anonymous("POST", DECISIONS, json=body, headers=other)
+    assert response.status_code == 200
+    assert response.content != first.content
+
+
+@pytest.mark.parametrize("who", ["nobody", "anon:7f3a"])
+def test_an_unknown_customer_gets_a_usable_answer(ask: Ask, who: str) -> None:
+    response = decide(ask, who)
+    content = response.json()
+    assert response.status_code == 200
+    assert content["communication"] == "no_contact"
+    assert content["fallback"] is True
+    assert content["stage"] == ("visitor" if who.startswith("anon:") else "prospect")
+
+
+def test_a_channel_can_be_asked_for(ask: Ask) -> None:
+    content = decide(ask, channels=["push", "inapp"]).json()
+    assert content["channel"] in ("push", "inapp", "none")
+    assert "caller_channels" in {refusal["rule"] for refusal in content["refusals"]}
+
+
+def test_no_failure_of_ours_reaches_the_caller(
+    ask: Ask, app: FastAPI, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.ERROR, "nextbest")
+    app.state.service = replace(app.state.service, champion=Broken(app))
+    response = decide(ask)
+    content = response.json()
+    assert response.status_code == 200
+    assert content["communication"] == "no_contact"
+    assert content["fallback"] is True
+    assert content["decision_id"] == "dec_not_logged"
+    assert content["note"].startswith("the service could not decide in time or at all")
+    assert "fallback served: OSError at" in caplog.text
+    assert "C-lapsing" not in caplog.text
+
+
+class Broken:
+    """A champion that cannot be read any more."""
+
+    def __init__(self, app: FastAPI) -> None:
+        self.last = api.Champion(
+            Home(app.state.service.settings.home), app.state.service.store
+        ).current()
+
+    def current(self) -> None:
+        raise OSError("C-lapsing's disk is gone")
+
+
+def test_a_decision_that_takes_too_long_is_a_fallback(app: FastAPI) -> None:
+    service = replace(app.state.service, settings=Settings(app.state.service.settings.home, 50))
+    go_on = threading.Event()
+
+    def slow(service: api.Service, question: Question) -> bytes:
+        go_on.wait(10)
+        return b"too late"
+
+    async def ask() -> bytes:
+        try:
+            return await api.in_time(service, Question("C-new", MIDNIGHT, 0.5), slow)
+        finally:
+            go_on.set()
+
+    assert json.loads(asyncio.run(ask()))["fallback"] is True
+
+
+def test_a_change_of_champion_is_picked_up(ask: Ask, app: FastAPI) -> None:
+    store = app.state.service.store
+    sha = store.champion()
+    assert decide(ask).json()["bundle"] == f"sha256:{sha}"
+    store.set_champion("ab" * 32)
+    fallen = decide(ask).json()
+    assert (fallen["fallback"], fallen["bundle"]) == (True, "")
+    assert ask("GET", "/readyz").json() == {"status": "degraded"}
+    store.set_champion(sha)
+    assert decide(ask).json()["fallback"] is False
+
+
+# ---- The standing decision ---------------------------------------------------------------
+
+
+def test_the_standing_decision_is_the_one_made(ask: Ask, app: FastAPI) -> None:
+    made = decide(ask).json()
+    response = ask("GET", STANDING)
+    assert response.json() == made
+    assert response.headers["cache-control"] == "private, max-age=300"
+    assert app.state.service.store.decision_count() == 1
+
+
+def test_without_one_a_new_decision_is_made_once(ask: Ask, app: FastAPI) -> None:
+    first, second = ask("GET", STANDING), ask("GET", STANDING)
+    assert first.json() == second.json()
+    assert app.state.service.store.decision_count() == 1
+
+
+def test_a_standing_decision_by_channel_stands_apart(ask: Ask) -> None:
+    freely = ask("GET", STANDING).json()
+    by_push = ask("GET", f"{STANDING}?channel=push").json()
+    assert by_push["decision_id"] != freely["decision_id"]
+    assert by_push["channel"] in ("push", "none")
+
+
+def test_the_flat_form_is_flat(ask: Ask) -> None:
+    fields = ask("GET", f"{STANDING}?format=flat").json()
+    assert not [value for value in fields.values() if isinstance(value, dict | list)]
+    assert fields["churn_risk"] == 0.3
+    assert fields["data_simulated"] is True
+
+
+def test_a_fallback_is_not_cached(ask: Ask) -> None:
+    response = ask("GET", "/v1/customers/nobody/decision")
+    assert response.json()["fallback"] is True
+    assert response.headers["cache-control"] == "no-store"
+
+
+def test_an_answer_is_kept_no_longer_than_it_holds() -> None:
+    until = {"valid_until": time_text(MIDNIGHT)}
+    assert api.cache_seconds(until, MIDNIGHT - 90_000_000) == 90  # type: ignore[arg-type]
+    assert api.cache_seconds(until, MIDNIGHT - DAY) == 300  # type: ignore[arg-type]
+    assert api.cache_seconds(until, MIDNIGHT + 1) == 0  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("path", "pointer"),
+    [
+        ("/v1/customers/a b/decision", "/customer_id"),
+        ("/v1/customers/" + "x" * 129 + "/decision", "/customer_id"),
+        (f"{STANDING}?channel=pigeon", "/channel"),
+        (f"{STANDING}?chanel=email", "/chanel"),
+        (f"{STANDING}?format=xml", "/format"),
+    ],
+)
+def test_a_wrong_question_for_the_standing_decision(ask: Ask, path: str, pointer: str) -> None:
+    content = problem_of(ask("GET", path), 422)
+    assert content["errors"][0]["pointer"] == pointer
+
+
+# ---- What is refused ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "words"),
+    [
+        (b"", 400, "not JSON"),
+        (b'{"customer_id": "C-1", "customer_id": "C-2"}', 400, "same key twice"),
+        (b'{"customer_id": "C-1", "context": {"x": NaN}}', 400, "holds NaN"),
+        (b'{"customer_id": "C-1", "context": {"x": 1e999}}', 400, "beyond any range"),
+        (b"[]", 422, "not one this call takes"),
+        (b'{"customer_id": 7}', 422, "not one this call takes"),
+        (b'{"customer_id": "' + b"x" * 70_000 + b'"}', 413, "longer than 65536 bytes"),
+    ],
+)
+def test_a_body_that_cannot_be_taken(ask: Ask, body: bytes, status: int, words: str) -> None:
+    headers = {"Content-Type": "application/json"}
+    content = problem_of(ask("POST", DECISIONS, content=body, headers=headers), status)
+    assert words in content["detail"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "pointer", "code"),
+    [
+        ({"customer_id": "jane doe"}, "/customer_id", "string_pattern_mismatch"),
+        ({"customer_id": "C-1\n"}, "/customer_id", "string_pattern_mismatch"),
+        ({"customer_id": ""}, "/customer_id", "string_pattern_mismatch"),
+        ({}, "/customer_id", "missing"),
+        ({"customer_id": "C", "chanels": ["email"]}, "/chanels", "extra_forbidden"),
+        ({"customer_id": "C", "channels": ["pigeon"]}, "/channels/0", "literal_error"),
+        ({"customer_id": "C", "channels": []}, "/channels", "too_short"),
+        ({"customer_id": "C", "trigger": "a\x00b"}, "/trigger", "string_pattern_mismatch"),
+        ({"customer_id": "C", "locale": 5}, "/locale", "string_type"),
+        ({"customer_id": "C", "idempotency_key": "a b"}, "/idempotency_key", None),
+    ],
+)
+def test_a_wrong_field_is_named_and_its_value_not_repeated(
+    ask: Ask, fields: dict[str, object], pointer: str, code: str | None
+) -> None:
+    response = ask("POST", DECISIONS, json=fields)
+    error = problem_of(response, 422)["errors"][0]
+    assert error["pointer"] == pointer
+    assert code in (None, error["code"])
+    assert "jane" not in response.text
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Content-Type": "text/plain"},
+        {"Content-Type": ""},
+        {"Content-Type": "application/json; charset=latin-1"},
+        {"Content-Type": "application/json", "Content-Encoding": "gzip"},
+    ],
+)
+def test_only_plain_json_is_read(ask: Ask, headers: dict[str, str]) -> None:
+    body = b'{"customer_id": "C-new"}'
+    problem_of(ask("POST", DECISIONS, content=body, headers=headers), 415)
+
+
+def test_unknown_paths_and_methods_have_the_same_shape(ask: Ask) -> None:
+    assert "nothing at this path" in problem_of(ask("GET", "/v2/decisions"), 404)["detail"]
+    wrong_method = ask("PUT", DECISIONS)
+    assert "does not take this method" in problem_of(wrong_method, 405)["detail"]
+    assert wrong_method.headers["allow"] == "POST"
+
+
+# ---- Keys --------------------------------------------------------------------------------
+
+
+def test_every_route_but_health_needs_a_key(app: FastAPI, anonymous: Ask) -> None:
+    paths = {route.path for route in app.routes}  # type: ignore[attr-defined]
+    assert {"/livez", "/readyz", DECISIONS, "/", "/openapi.json"} <= paths
+    for path in paths | {"/no/such/path", "/docs", "/metrics", "/livez/", "//livez"}:
+        for method in ("GET", "POST", "DELETE"):
+            response = anonymous(method, path.replace("{customer_id}", "C-new"))
+            if path in ("/livez", "/readyz"):
+                assert response.status_code == (200 if method == "GET" else 405)
+            else:
+                assert "a key is needed" in problem_of(response, 401)["detail"]
+
+
+@pytest.mark.parametrize("key", ["nb_wrong", "", "nb_" + "x" * 43])
+def test_a_wrong_key_is_refused(anonymous: Ask, key: str) -> None:
+    headers = {"Authorization": f"Bearer {key}"}
+    problem_of(anonymous("GET", STANDING, headers=headers), 401)
+
+
+def test_a_key_may_be_the_user_name(app: FastAPI, anonymous: Ask) -> None:
+    key = app.state.service.store.new_key("mail platform")
+    assert anonymous("GET", STANDING, auth=(key, "")).status_code == 200
+    app.state.service.store.revoke_keys("mail platform")
+    assert anonymous("GET", STANDING, auth=(key, "")).status_code == 401
+
+
+def test_answers_carry_safe_headers(anonymous: Ask) -> None:
+    headers = anonymous("GET", "/livez").headers
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["content-security-policy"].startswith("default-src 'none'")
+
+
+# ---- Health, document, root --------------------------------------------------------------
+
+
+def test_health(anonymous: Ask) -> None:
+    assert anonymous("GET", "/livez").json() == {"status": "alive"}
+    assert anonymous("GET", "/readyz").json() == {"status": "ready"}
+
+
+def test_a_store_that_cannot_be_read_is_unready(app: FastAPI, anonymous: Ask) -> None:
+    app.state.service = replace(app.state.service, champion=Broken(app))
+    response = anonymous("GET", "/readyz")
+    assert (response.status_code, response.json()) == (503, {"status": "unready"})
+
+
+def test_the_document_is_valid_and_complete(ask: Ask) -> None:
+    document = ask("GET", "/openapi.json").json()
+    openapi_spec_validator.validate(document)
+    assert document["openapi"].startswith("3.1")
+    assert set(document["paths"]) == {
+        DECISIONS,
+        "/v1/customers/{customer_id}/decision",
+        "/livez",
+        "/readyz",
+    }
+    request = document["components"]["schemas"]["DecisionRequest"]
+    assert set(request["properties"]) == {
+        *("customer_id", "channels", "exclude", "trigger", "locale", "context"),
+        "idempotency_key",
+    }
+
+
+def test_the_root_page_names_the_data_and_needs_nothing_from_elsewhere(home: Home) -> None:
+    home.write_about(About("<Bean & Cup>", clock="data_end", simulated=True))
+    app = create_app(Settings(home.path))
+    page = asyncio.run(api.root(Asked(app)))  # type: ignore[arg-type]
+    text = bytes(page.body).decode()
+    app.state.service.store.close()
+    assert "&lt;Bean &amp; Cup&gt;" in text
+    assert "The people in it are simulated." in text
+    assert "http" not in text.replace("http-equiv", "")
+    assert "<script" not in text
+
+
+class Asked:
+    """What the root page needs of a request."""
+
+    def __init__(self, app: FastAPI) -> None:
+        self.app = app

@@ -1,0 +1,157 @@
+"""One question in, one recorded answer out."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+import pysqlite3
+import pytest
+
+from features.definitions import FEATURES
+from features.home import Home
+from features.signals import DAY
+from serving.answer import Surroundings
+from serving.champion import Champion, company_engine, with_champion
+from serving.desk import SAME_MESSAGE_DAYS, Question, answer_to, each_once
+from serving.engine import Engine
+from serving.records import Contact
+from serving.store import Store
+
+MIDNIGHT = 1_793_491_200_000_000
+ASKED = Question("C-lapsing", MIDNIGHT, 0.5)
+
+
+@pytest.fixture
+def store(home: Home) -> Iterator[Store]:
+    with Store.open(home.store) as opened:
+        yield opened
+
+
+@pytest.fixture
+def engine(home: Home, store: Store) -> Engine:
+    return Champion(home, store).current().engine
+
+
+@pytest.fixture
+def surroundings(home: Home) -> Surroundings:
+    return Surroundings(home.about(), "EUR")
+
+
+def test_each_message_counts_once() -> None:
+    ours = Contact(MIDNIGHT, "email", "marketing", "newsletter")
+    sent = Contact(MIDNIGHT + 5, "email")
+    again = Contact(MIDNIGHT + 6, "email")
+    by_sms = Contact(MIDNIGHT + 7, "sms")
+    before = Contact(MIDNIGHT - 1, "email")
+    much_later = Contact(MIDNIGHT + SAME_MESSAGE_DAYS * DAY + 1, "email")
+    assert each_once((ours,), (again, sent, by_sms, before)) == (before, ours, again, by_sms)
+    assert each_once((ours,), (much_later,)) == (ours, much_later)
+    assert each_once((), (sent,)) == (sent,)
+
+
+def test_the_served_features_are_logged(
+    home: Home, store: Store, engine: Engine, surroundings: Surroundings
+) -> None:
+    answer_to(ASKED, store, engine, surroundings)
+    log = pysqlite3.connect(home.store)
+    [(features, fingerprint)] = log.execute("SELECT features, fingerprint FROM decisions")
+    log.close()
+    served = dict(zip(FEATURES.names, np.frombuffer(features, "<f8"), strict=True))
+    assert fingerprint == FEATURES.fingerprint
+    assert served["days_since_last_order"] == 40
+    assert served["orders_ever"] == 6
+    assert np.isnan(served["days_since_nps"])
+
+
+def test_an_unknown_customer_gets_a_usable_answer(
+    store: Store, engine: Engine, surroundings: Surroundings
+) -> None:
+    question = replace(ASKED, customer_id="nobody")
+    content = json.loads(answer_to(question, store, engine, surroundings))
+    assert content["communication"] == "no_contact"
+    assert content["fallback"] is True
+    assert content["note"] == "this customer is not known here"
+    assert store.decision_count() == 1
+
+
+def test_without_a_bundle_the_answer_is_a_fallback(
+    home: Home, store: Store, surroundings: Surroundings
+) -> None:
+    serving = with_champion(company_engine(home), home, None)
+    content = json.loads(answer_to(ASKED, store, serving.engine, surroundings, serving.note))
+    assert content["fallback"] is True
+    assert content["note"] == "no bundle is in service yet; run `nextbest train`"
+    assert content["scores"] == {}
+
+
+def test_a_damaged_bundle_is_not_served(
+    home: Home, store: Store, surroundings: Surroundings, caplog: pytest.LogCaptureFixture
+) -> None:
+    sha = store.champion()
+    assert sha is not None
+    margin = next((home.bundles / sha).glob("margin*"))
+    margin.write_bytes(margin.read_bytes()[:-2])
+    serving = Champion(home, store).current()
+    content = json.loads(answer_to(ASKED, store, serving.engine, surroundings, serving.note))
+    assert content["fallback"] is True
+    assert content["note"] == "the bundle in service is damaged or missing; run `nextbest train`"
+    assert "the champion bundle cannot be used: DamagedBundle" in caplog.text
+
+
+def test_a_bundle_that_is_not_there_is_not_served(home: Home, store: Store) -> None:
+    serving = with_champion(company_engine(home), home, "ab" * 32)
+    assert serving.engine.bundle is None
+    assert "damaged or missing" in serving.note
+
+
+def test_a_new_champion_is_followed(home: Home, store: Store) -> None:
+    champion = Champion(home, store)
+    sha = champion.current().sha
+    assert champion.current() is champion.current()
+    store.set_champion("ab" * 32)
+    assert champion.current().engine.bundle is None
+    assert sha is not None
+    store.set_champion(sha)
+    assert champion.current().engine.bundle is not None
+
+
+def test_limits_of_the_caller_are_refusals(
+    store: Store, engine: Engine, surroundings: Surroundings
+) -> None:
+    freely = json.loads(answer_to(ASKED, store, engine, surroundings))
+    assert freely["channel"] == "email"
+    limited = replace(ASKED, customer_id="C-new", channels=("sms",))
+    content = json.loads(answer_to(limited, store, engine, surroundings))
+    assert content["communication"] == "no_contact"
+    rules = {refusal["rule"] for refusal in content["refusals"]}
+    assert "caller_channels" in rules
+    excluded = replace(ASKED, customer_id="C-new", exclude=("newsletter",))
+    content = json.loads(answer_to(excluded, store, engine, surroundings))
+    assert {
+        "communication": "newsletter",
+        "rule": "caller_exclude",
+        "change": "the caller does not exclude it",
+    } in content["refusals"]
+    assert content["catalog"] == freely["catalog"]
+
+
+def test_limits_have_one_text_whatever_their_order() -> None:
+    one = replace(ASKED, channels=("sms", "email", "sms"))
+    other = replace(ASKED, channels=("email", "sms"))
+    assert one.scope == other.scope
+    assert ASKED.scope == ""
+
+
+def test_a_contact_just_made_is_not_made_again(
+    store: Store, engine: Engine, surroundings: Surroundings
+) -> None:
+    first = json.loads(answer_to(ASKED, store, engine, surroundings))
+    second = json.loads(answer_to(ASKED, store, engine, surroundings))
+    assert first["communication"] != "no_contact"
+    assert second["communication"] != first["communication"]
+    assert "repetition" in {
+        refusal["rule"]
+        for refusal in second["refusals"]
+        if refusal["communication"] == first["communication"]
+    }
