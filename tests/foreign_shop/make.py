@@ -17,7 +17,7 @@ START, END = datetime(2024, 10, 1), datetime(2025, 10, 31, 20, 0)
 GOODS = {"Saatgut": 9, "Pflanzen": 24, "Erde & Dünger": 18, "Werkzeug": 39, "Gartenmöbel": 420}
 TOWNS = ("Köln", "Münster", "Gießen", "Lübeck", "Görlitz", "Passau")
 NAMES = ("Jürgen", "Käthe", "Anja", "Sören", "Miriam", "Uwe", "Bärbel", "Emine", "Jonas", "Zoë")
-SURNAMES = ("Müller", "Schäfer", "Yılmaz", "Groß", "Lindner", "Weiß", "Köhler", "Novak", "Brandt")
+SURNAMES = ("Müller", "Schäfer", "Yilmaz", "Groß", "Lindner", "Weiß", "Köhler", "Novak", "Brandt")
 
 
 @dataclass
@@ -144,8 +144,7 @@ def money(amount: float) -> str:
 
 
 def write(name: str, header: list[str], rows: list[list[str]], encoding: str) -> None:
-    # Old shop software writes the letters of Western Europe in one byte; what has none becomes ?.
-    with (FOLDER / name).open("w", encoding=encoding, errors="replace", newline="") as file:
+    with (FOLDER / name).open("w", encoding=encoding, newline="") as file:
         writer = csv.writer(file, delimiter=";", lineterminator="\n")
         writer.writerow(header)
         writer.writerows(rows)
