@@ -7,7 +7,8 @@ else equal: whoever ordered yesterday may be *less* likely to order again this w
 
 from typing import Final
 
-from features.algebra import Feature, FeatureSet, Signals
+from features.algebra import Feature, FeatureSet
+from features.expressions import Signals
 from features.signals import CONTACT_EVENTS
 
 # Currencies with two decimals (EUR, USD, GBP ...). Others would need their own number here.

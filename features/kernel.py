@@ -26,7 +26,7 @@ Float64Array = NDArray[np.float64]
 Columns = tuple[Int64Array, Int64Array, Int64Array, Int64Array, Int64Array, Int64Array]
 _Function = TypeVar("_Function", bound=Callable[..., object])
 
-# Numbers of the operations: positions in `algebra.OPERATIONS`. Written out here, because the
+# Numbers of the operations: positions in `expressions.OPERATIONS`. Written out here, because the
 # cached machine code is renewed only when this very file changes; a test compares the two.
 ADD: Final = 0
 SUBTRACT: Final = 1

@@ -5,16 +5,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from features.algebra import (
-    GROUPS,
-    Expression,
-    Feature,
-    FeatureSet,
-    InvalidFeature,
-    InvalidWindow,
-    Signals,
-    UnknownEvent,
-)
+from features.algebra import GROUPS, Feature, FeatureSet, InvalidFeature
+from features.expressions import Expression, InvalidWindow, Signals, UnknownEvent
 from features.signals import DAY, code
 
 ORDERS = Signals("Order Completed")

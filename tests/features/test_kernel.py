@@ -15,9 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from features import kernel
-from features.algebra import MEASURES, OPERATIONS, Expression, Feature, FeatureSet, Signals
+from features.algebra import Feature, FeatureSet
 from features.batch import UnusableRows, UnusableSignals, feature_matrix, feature_row
 from features.definitions import FEATURES
+from features.expressions import MEASURES, OPERATIONS, Expression, Signals
 from features.signals import ABSENT, DAY, EMPTY, SignalColumns, SignalLog, code
 
 ROOT = Path(__file__).parents[2]
