@@ -1,0 +1,203 @@
+import hashlib
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from features.algebra import FeatureSet
+from features.definitions import FEATURES
+from models.bundle import Bundle, DamagedBundle, load_bundle, predictions, write_bundle
+from models.classifier import WrongRows
+from models.explain import ReasonTexts
+
+FloatArray = NDArray[np.float64]
+
+
+@pytest.fixture
+def folder(bundle: Bundle, tmp_path: Path) -> Path:
+    return tmp_path / write_bundle(bundle, tmp_path)
+
+
+def signed_again(folder: Path, **changes: object) -> Path:
+    """The folder with its manifest made to fit its files: a forger's work."""
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest.update(changes)
+    if "files" not in changes:
+        manifest["files"] = {
+            path.name: hashlib.sha256(path.read_bytes()).hexdigest()
+            for path in sorted(folder.iterdir())
+            if path.name != "manifest.json"
+        }
+    raw = json.dumps(manifest).encode()
+    (folder / "manifest.json").write_bytes(raw)
+    return folder.rename(folder.parent / hashlib.sha256(raw).hexdigest())
+
+
+def test_a_bundle_comes_back_as_it_was(bundle: Bundle, folder: Path, rows: FloatArray) -> None:
+    again = load_bundle(folder, FEATURES)
+    assert again == replace(bundle, sha256=folder.name)
+    assert predictions(again, rows) == predictions(bundle, rows)
+
+
+def test_the_same_content_has_the_same_name(bundle: Bundle, folder: Path) -> None:
+    assert write_bundle(bundle, folder.parent) == folder.name
+    assert write_bundle(replace(bundle, notes=("Other.",)), folder.parent) != folder.name
+    assert [path for path in folder.parent.iterdir() if path.name.startswith(".")] == []
+
+
+def test_a_bundle_holds_text_and_json_only(folder: Path) -> None:
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "churn_risk.json",
+        "churn_risk.lgb",
+        "golden.json",
+        "manifest.json",
+        "margin.json",
+        "report.json",
+        "repurchase_likelihood.json",
+        "targets.json",
+    ]
+    for path in folder.glob("*.json"):
+        json.loads(path.read_text(encoding="utf-8"))
+
+
+def test_no_golden_row_is_a_customer(bundle: Bundle, rows: FloatArray) -> None:
+    golden = np.array(bundle.golden.rows, dtype=np.float64)
+    same = (golden[:, np.newaxis] == rows) | (np.isnan(golden[:, np.newaxis]) & np.isnan(rows))
+    assert not same.all(axis=2).any()
+
+
+def test_expectations_of_a_customer_at_risk(
+    bundle: Bundle, rows: FloatArray, texts: ReasonTexts
+) -> None:
+    row = rows[0].copy()
+    row[0] = 56.0  # the very edge of the at-risk days counts
+    found = bundle.expect(row, FEATURES, texts)
+    churn = found.scores["churn_risk"]
+    assert churn.value == bundle.classifiers["churn_risk"].predict(row[np.newaxis])[0]
+    assert (churn.window_days, churn.base_rate, churn.served_by) == (28, 0.13, "lightgbm")
+    assert found.scores["repurchase_likelihood"].served_by == "recency"
+    margin = found.scores["expected_margin"]
+    assert margin.value == pytest.approx(0.1 * found.usual_margin)
+    assert {reason.score for reason in found.reasons} == {"churn_risk", "repurchase_likelihood"}
+    assert replace(found, reasons=()) == bundle.expect(row, FEATURES, None)
+
+
+@pytest.mark.parametrize(
+    ("days", "note"),
+    [
+        (56.001, "not asked: no order in the last 56 days"),
+        (float("nan"), "not asked: no order on record"),
+    ],
+)
+def test_who_is_not_at_risk_has_no_probability(
+    bundle: Bundle, rows: FloatArray, texts: ReasonTexts, days: float, note: str
+) -> None:
+    row = rows[0].copy()
+    row[0] = days
+    found = bundle.expect(row, FEATURES, texts)
+    assert found.value("churn_risk") is None
+    assert found.scores["churn_risk"].note == note
+    assert found.reasons == ()
+    assert found.value("expected_margin") is not None
+
+
+def test_a_row_of_another_shape_is_refused(bundle: Bundle) -> None:
+    with pytest.raises(WrongRows, match=r"a row of shape \(1, 54\); must be \(54,\)"):
+        bundle.expect(np.zeros((1, 54)), FEATURES, None)
+    with pytest.raises(WrongRows, match=r"must be float64 of shape \(n, 54\)"):
+        bundle.expect(np.zeros(3), FEATURES, None)
+
+
+def test_a_missing_manifest_is_named(folder: Path) -> None:
+    (folder / "manifest.json").unlink()
+    with pytest.raises(DamagedBundle, match=r"no manifest\.json in .* train again with"):
+        load_bundle(folder, FEATURES)
+
+
+def test_a_changed_manifest_is_seen(folder: Path) -> None:
+    path = folder / "manifest.json"
+    path.write_text(path.read_text().replace('"format": 1', '"format": 1 '))
+    with pytest.raises(DamagedBundle, match="must be the folder's name"):
+        load_bundle(folder, FEATURES)
+
+
+@pytest.mark.parametrize("name", ["churn_risk.lgb", "margin.json", "golden.json"])
+def test_a_changed_file_is_seen(folder: Path, name: str) -> None:
+    path = folder / name
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(DamagedBundle, match=f"file '{name}' was changed after training"):
+        load_bundle(folder, FEATURES)
+
+
+def test_a_missing_and_an_unknown_file_are_named(folder: Path) -> None:
+    (folder / "extra.json").write_text("{}")
+    with pytest.raises(DamagedBundle, match=r"unknown file 'extra\.json'; the manifest lists all"):
+        load_bundle(folder, FEATURES)
+    (folder / "extra.json").unlink()
+    (folder / "margin.json").unlink()
+    with pytest.raises(DamagedBundle, match=r"file 'margin\.json' is missing"):
+        load_bundle(folder, FEATURES)
+
+
+def test_another_feature_set_is_refused(folder: Path) -> None:
+    fewer = FeatureSet(FEATURES.features[:-1])
+    with pytest.raises(DamagedBundle, match=f"this program computes {fewer.fingerprint[:12]}"):
+        load_bundle(folder, fewer)
+
+
+def test_another_format_is_refused(folder: Path) -> None:
+    with pytest.raises(DamagedBundle, match="format 2; this program reads 1"):
+        load_bundle(signed_again(folder, format=2), FEATURES)
+
+
+@pytest.mark.parametrize("files", [None, 5])
+def test_a_manifest_without_files_is_refused(folder: Path, files: object) -> None:
+    with pytest.raises(DamagedBundle, match="its manifest cannot be read"):
+        load_bundle(signed_again(folder, files=files), FEATURES)
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "words"),
+    [
+        (
+            "repurchase_likelihood.json",
+            "-1.2",
+            "-1.3",
+            "repurchase_likelihood of a golden row diff",
+        ),
+        (
+            "margin.json",
+            '"prior_days": 56.0',
+            '"prior_days": 57.0',
+            "expected_margin of a golden r",
+        ),
+        ("margin.json", '"base"', '"bass"', "MarginModel has .*; must have"),
+        ("churn_risk.json", '"lightgbm"', '"joblib"', "kind 'joblib'; kinds are lightgbm, logist"),
+        ("churn_risk.lgb", "num_leaves=", "num_leaves=9", "tree 0 has a wrong number of leaves"),
+        ("targets.json", '"absence"', '"abstinence"', "outcome = 'abstinence'"),
+        ("golden.json", '"churn_risk"', '"other"', "golden predictions speak of other scores"),
+    ],
+)
+def test_a_forged_file_is_refused(folder: Path, name: str, old: str, new: str, words: str) -> None:
+    path = folder / name
+    text = path.read_text(encoding="utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new, 1), encoding="utf-8")
+    with pytest.raises(DamagedBundle, match=words):
+        load_bundle(signed_again(folder), FEATURES)
+
+
+def test_forged_feature_names_are_refused(folder: Path) -> None:
+    names = [FEATURES.names[1], FEATURES.names[0], *FEATURES.names[2:]]
+    with pytest.raises(DamagedBundle, match="feature names"):
+        load_bundle(signed_again(folder, feature_names=names), FEATURES)
+
+
+def test_a_bundle_that_was_moved_to_another_name_is_refused(folder: Path) -> None:
+    moved = shutil.copytree(folder, folder.parent / ("0" * 64))
+    with pytest.raises(DamagedBundle, match="must be the folder's name"):
+        load_bundle(moved, FEATURES)
