@@ -4,8 +4,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from difflib import get_close_matches
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -21,6 +20,7 @@ from features.history import (
     sql_text,
 )
 from features.home import Home
+from features.intake_report import IntakeReport
 from features.mapping import (
     FileRule,
     Mapping_,
@@ -29,6 +29,7 @@ from features.mapping import (
     check_columns,
     is_canonical,
 )
+from features.quarantine import REASONS_SQL, ReasonCount, quarantine_sql, reason_counts
 from features.row_signals import candidates_sql
 from features.signals import CANONICAL_COLUMNS, KNOWN_EVENTS, REQUIRED_COLUMNS, code, event_key
 from features.text_files import TextFile, UnreadableFile, rows_sql, text_file
@@ -61,100 +62,6 @@ class IntakeRules:
     currency: str
     now: int | None = None
     max_quarantine_share: float = 0.01
-
-
-@dataclass(frozen=True, slots=True)
-class ReasonCount:
-    """One reason for putting rows aside, how often, and one example."""
-
-    name: str
-    words: str
-    rows: int
-    example: str
-
-
-@dataclass(frozen=True, slots=True)
-class IntakeReport:
-    """What became of the rows of some files.
-
-    Attributes
-    ----------
-    rows_read : int
-        Rows in the files, headers not counted.
-    accepted, duplicates : int
-        Signals new to the history, and signals it has already (or that came twice).
-    quarantined : int
-        Rows put aside with at least one reason.
-    silent_rows : int
-        Rows that tell no signal, since the columns that would tell one are empty.
-    arrival_assumed : int
-        Accepted signals without `received_at`: taken as received when they occurred.
-    unknown_events : mapping
-        Accepted event names that no feature knows, with their counts.
-    unused_columns : mapping
-        Columns of files in our own form that are none of ours, by file name.
-    part, quarantine_file : Path or None
-        Where the accepted signals and the bad rows went.
-    """
-
-    files: tuple[str, ...]
-    rows_read: int
-    accepted: int
-    duplicates: int
-    quarantined: int
-    silent_rows: int
-    arrival_assumed: int
-    reasons: tuple[ReasonCount, ...]
-    unknown_events: Mapping[str, int]
-    unused_columns: Mapping[str, tuple[str, ...]]
-    part: Path | None
-    quarantine_file: Path | None
-
-    def lines(self) -> tuple[str, ...]:
-        """The report in words."""
-        told = [
-            f"{self.rows_read:,} rows read from {', '.join(self.files)}: "
-            f"{self.accepted:,} signals accepted, {self.duplicates:,} known already, "
-            f"{self.quarantined:,} rows put aside."
-        ]
-        for reason in self.reasons:
-            told.append(f"  {reason.rows:,} x {reason.words}. Example: {reason.example}")
-        if self.quarantine_file:
-            told.append(f"Rows put aside, with their reasons: {self.quarantine_file}")
-        if self.silent_rows:
-            told.append(
-                f"{self.silent_rows:,} rows tell no signal (their columns for it are empty)."
-            )
-        if self.arrival_assumed:
-            told.append(
-                f"{self.arrival_assumed:,} signals have no received_at: "
-                "taken as received when they occurred."
-            )
-        for event, count in self.unknown_events.items():
-            told.append(
-                f"Unknown event '{event}', {count:,} times: kept, but no feature sees it"
-                f"{_known_like(event)}."
-            )
-        for file, columns in self.unused_columns.items():
-            told.append(f"{file}: columns not used: {', '.join(columns)}.")
-        return tuple(told)
-
-    def record(self) -> dict[str, object]:
-        """The report as JSON: numbers and names, no paths but the two files written."""
-        return {
-            "files": list(self.files),
-            "rows_read": self.rows_read,
-            "accepted": self.accepted,
-            "duplicates": self.duplicates,
-            "quarantined": self.quarantined,
-            "silent_rows": self.silent_rows,
-            "arrival_assumed": self.arrival_assumed,
-            "reasons": [asdict(reason) for reason in self.reasons],
-            "unknown_events": dict(self.unknown_events),
-            "unused_columns": {name: list(some) for name, some in self.unused_columns.items()},
-            "part": self.part and str(self.part),
-            "quarantine_file": self.quarantine_file and str(self.quarantine_file),
-        }
 
 
 def ingest(
@@ -197,6 +104,10 @@ class _Batch:
     files: tuple[tuple[TextFile, FileRule], ...]
     unused_columns: Mapping[str, tuple[str, ...]]
     digest: str
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(file.path.name for file, _ in self.files)
 
 
 def _batch(files: Sequence[Path], mapping: Mapping_ | None, rules: IntakeRules) -> _Batch:
@@ -245,7 +156,7 @@ def _take_in(
         _read(connection, place, file, rule) for place, (file, rule) in enumerate(batch.files)
     )
     if not rows_read:
-        names = ", ".join(file.path.name for file, _ in batch.files)
+        names = ", ".join(batch.names)
         raise IntakeError(f"{names}: a header but no rows; export again (nothing was taken in)")
     told = " union all ".join(
         f"select {place} as file, * from ({candidates_sql(f'raw_{place}', rule, signal)})"
@@ -259,7 +170,7 @@ def _take_in(
     )
     words = _set_bad_aside(connection, rules)
     duplicates = _set_repeats_aside(connection, history)
-    reasons = _reason_counts(connection, batch, words)
+    reasons = reason_counts(connection.execute(REASONS_SQL).fetchall(), batch.names, words)
     (quarantined,) = _one(connection, "select count(distinct (file, line)) from bad")
     quarantine_file = _write_quarantine(connection, batch, home) if quarantined else None
     accepted, assumed = _one(
@@ -267,7 +178,7 @@ def _take_in(
     )
     _refuse_mostly_bad(batch, rows_read, quarantined, reasons, rules, quarantine_file)
     if not accepted and not duplicates:
-        names = ", ".join(file.path.name for file, _ in batch.files)
+        names = ", ".join(batch.names)
         why = (
             f"all {quarantined:,} that tell a signal are bad, most often since {reasons[0].words}"
             if quarantined
@@ -277,7 +188,7 @@ def _take_in(
     unknown = _unknown_events(connection)
     part = _write_part(connection, history) if accepted else None
     return IntakeReport(
-        files=tuple(file.path.name for file, _ in batch.files),
+        files=batch.names,
         rows_read=rows_read,
         accepted=accepted,
         duplicates=duplicates,
@@ -394,56 +305,11 @@ def _set_repeats_aside(connection: duckdb.DuckDBPyConnection, history: History) 
     return known
 
 
-def _reason_counts(
-    connection: duckdb.DuckDBPyConnection, batch: _Batch, words: Mapping[str, str]
-) -> tuple[ReasonCount, ...]:
-    found = connection.execute(
-        """select reason, count(distinct (file, line)),
-          min_by((file, line, shown), (file, line)) as example
-        from bad group by reason order by count(*) desc, reason"""
-    ).fetchall()
-    return tuple(
-        ReasonCount(name, words[name], rows, _example(batch, *_values(example)))
-        for name, rows, example in found
-    )
-
-
-def _values(example: object) -> tuple[int, int, str | None]:
-    file, line, shown = example if isinstance(example, tuple) else tuple(example.values())  # type: ignore[attr-defined]
-    return int(file), int(line), shown
-
-
-def _example(batch: _Batch, file: int, line: int, shown: str | None) -> str:
-    seen = "nothing" if shown is None else f"'{shown[:60]}'"
-    place = f"row {line}" if line > 0 else f"line {-line} of the file"
-    return f"{batch.files[file][0].path.name}, {place}: {seen}"
-
-
 def _write_quarantine(connection: duckdb.DuckDBPyConnection, batch: _Batch, home: Home) -> Path:
-    """Write every bad row as it stood in its file, with its reasons."""
     home.quarantine.mkdir(parents=True, exist_ok=True)
     place = home.quarantine / f"{batch.digest[:32]}.parquet"
     beside = place.with_name(f".{place.name}.part")
-    rows = " union all ".join(
-        f"select {number} as file, line, to_json(raw_{number})::varchar as row from raw_{number} "
-        f"semi join (select line from bad where file = {number}) "
-        "using (line)"
-        for number in range(len(batch.files))
-    )
-    names = [file.path.name for file, _ in batch.files]
-    connection.execute(
-        f"""copy (
-          select [{", ".join(sql_text(name) for name in names)}][b.file + 1] as file,
-            if(b.line > 0, b.line, null) as row_number,
-            if(b.line < 0, -b.line, null) as line_number,
-            string_agg(distinct b.reason, ', ' order by b.reason) as reasons,
-            any_value(coalesce(r.row, l.text)) as row
-          from bad b
-          left join ({rows}) r on r.file = b.file and r.line = b.line
-          left join lost l on l.file = b.file and l.line = b.line
-          group by b.file, b.line order by b.file, b.line
-        ) to {sql_text(str(beside))} (format parquet)"""
-    )
+    connection.execute(quarantine_sql(batch.names, beside))
     beside.replace(place)
     return place
 
@@ -459,7 +325,7 @@ def _refuse_mostly_bad(
     share = quarantined / rows_read
     if share <= rules.max_quarantine_share:
         return
-    names = ", ".join(file.path.name for file, _ in batch.files)
+    names = ", ".join(batch.names)
     worst = reasons[0]
     raise IntakeError(
         f"{names}: {quarantined:,} of {rows_read:,} rows ({share:.1%}) are bad; at most "
@@ -514,9 +380,3 @@ def _code_table(connection: duckdb.DuckDBPyConnection, table: str, names: list[s
 
 def _one(connection: duckdb.DuckDBPyConnection, query: str) -> tuple[int, ...]:
     return tuple(int(value) for value in connection.execute(query).fetchall()[0])
-
-
-def _known_like(event: str) -> str:
-    lower = {name.lower(): name for name in KNOWN_EVENTS}
-    close = get_close_matches(event.lower(), list(lower), n=1)
-    return f"; did you mean '{lower[close[0]]}'?" if close else ""

@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from difflib import get_close_matches
 from typing import Final
 
 import numpy as np
 
 from features.history import ConsentChange, History
+from features.intake_report import known_like
 from features.signals import (
     ABSENT,
     CONTACT_EVENTS,
@@ -129,7 +129,7 @@ class Readiness:
         for name, count in self.unknown_events.items():
             told.append(
                 f"Unknown event '{name}', {count:,} times: kept, but no feature sees it"
-                f"{_known_like(name)}."
+                f"{known_like(name)}."
             )
         return tuple(told)
 
@@ -369,12 +369,6 @@ def _consent_lines(found: Readiness) -> list[str]:
     if found.objectors:
         told.append(f"{found.objectors:,} objected to direct marketing: never addressed or scored.")
     return told
-
-
-def _known_like(event: str) -> str:
-    lower = {name.lower(): name for name in KNOWN_EVENTS}
-    close = get_close_matches(event.lower(), list(lower), n=1)
-    return f"; did you mean '{lower[close[0]]}'?" if close else ""
 
 
 def _day(moment: int) -> str:

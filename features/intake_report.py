@@ -1,0 +1,100 @@
+"""The report of an intake: what became of the rows."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from difflib import get_close_matches
+from pathlib import Path
+
+from features.quarantine import ReasonCount
+from features.signals import KNOWN_EVENTS
+
+
+@dataclass(frozen=True, slots=True)
+class IntakeReport:
+    """What became of the rows of some files.
+
+    Attributes
+    ----------
+    rows_read : int
+        Rows in the files, headers not counted.
+    accepted, duplicates : int
+        Signals new to the history, and signals it has already (or that came twice).
+    quarantined : int
+        Rows put aside with at least one reason.
+    silent_rows : int
+        Rows that tell no signal, since the columns that would tell one are empty.
+    arrival_assumed : int
+        Accepted signals without `received_at`: taken as received when they occurred.
+    unknown_events : mapping
+        Accepted event names that no feature knows, with their counts.
+    unused_columns : mapping
+        Columns of files in our own form that are none of ours, by file name.
+    part, quarantine_file : Path or None
+        Where the accepted signals and the bad rows went.
+    """
+
+    files: tuple[str, ...]
+    rows_read: int
+    accepted: int
+    duplicates: int
+    quarantined: int
+    silent_rows: int
+    arrival_assumed: int
+    reasons: tuple[ReasonCount, ...]
+    unknown_events: Mapping[str, int]
+    unused_columns: Mapping[str, tuple[str, ...]]
+    part: Path | None
+    quarantine_file: Path | None
+
+    def lines(self) -> tuple[str, ...]:
+        """The report in words."""
+        told = [
+            f"{self.rows_read:,} rows read from {', '.join(self.files)}: "
+            f"{self.accepted:,} signals accepted, {self.duplicates:,} known already, "
+            f"{self.quarantined:,} rows put aside."
+        ]
+        for reason in self.reasons:
+            told.append(f"  {reason.rows:,} x {reason.words}. Example: {reason.example}")
+        if self.quarantine_file:
+            told.append(f"Rows put aside, with their reasons: {self.quarantine_file}")
+        if self.silent_rows:
+            told.append(
+                f"{self.silent_rows:,} rows tell no signal (their columns for it are empty)."
+            )
+        if self.arrival_assumed:
+            told.append(
+                f"{self.arrival_assumed:,} signals have no received_at: "
+                "taken as received when they occurred."
+            )
+        for event, count in self.unknown_events.items():
+            told.append(
+                f"Unknown event '{event}', {count:,} times: kept, but no feature sees it"
+                f"{known_like(event)}."
+            )
+        for file, columns in self.unused_columns.items():
+            told.append(f"{file}: columns not used: {', '.join(columns)}.")
+        return tuple(told)
+
+    def record(self) -> dict[str, object]:
+        """The report as JSON: numbers and names, no paths but the two files written."""
+        return {
+            "files": list(self.files),
+            "rows_read": self.rows_read,
+            "accepted": self.accepted,
+            "duplicates": self.duplicates,
+            "quarantined": self.quarantined,
+            "silent_rows": self.silent_rows,
+            "arrival_assumed": self.arrival_assumed,
+            "reasons": [asdict(reason) for reason in self.reasons],
+            "unknown_events": dict(self.unknown_events),
+            "unused_columns": {name: list(some) for name, some in self.unused_columns.items()},
+            "part": self.part and str(self.part),
+            "quarantine_file": self.quarantine_file and str(self.quarantine_file),
+        }
+
+
+def known_like(event: str) -> str:
+    """A question whether a known event was meant; empty if none is close."""
+    lower = {name.lower(): name for name in KNOWN_EVENTS}
+    close = get_close_matches(event.lower(), list(lower), n=1)
+    return f"; did you mean '{lower[close[0]]}'?" if close else ""
