@@ -9,7 +9,7 @@ from typing import Final
 
 import numpy as np
 
-from features.signals import HOUR, Int64Array
+from features.signals import DAY, HOUR, MINUTE, Int64Array
 from training.simulator_orders import CAMPAIGN_DISCOUNT, OWN_DISCOUNT, own_discount_chance
 from training.simulator_people import Flags, Floats, Shop, return_hazard
 from training.simulator_signals import Details
@@ -181,7 +181,7 @@ def run_pilot(shop: Shop) -> PilotRound | None:
     # The uniform number falls into one slot of the cumulated vector; slot 0 is no contact.
     slot = (np.cumsum(vector, axis=1) <= rng.random(len(who))[:, None]).sum(axis=1)
     slot = np.minimum(slot, vector.shape[1] - 1 - np.argmax(vector[:, ::-1] > 0, axis=1))
-    at = shop.start + shop.day * 24 * HOUR + 9 * HOUR + rng.integers(0, HOUR, len(who))
+    at = shop.start + shop.day * DAY + 9 * HOUR + rng.integers(0, HOUR, len(who))
     probability = vector[np.arange(len(who)), slot]
     names = (NO_CONTACT, *COMMUNICATIONS)
     words = [names[one] for one in slot.tolist()]
@@ -206,7 +206,7 @@ def _send(
         "pilot",
         "Communication Sent",
         who,
-        at + 60_000_000,
+        at + MINUTE,
         Details(channel="email", communication=words),
     )
     lives.pressure[who] += 1.0

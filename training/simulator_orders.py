@@ -191,18 +191,25 @@ def _steps(rng: np.random.Generator, n: int) -> Int64Array:
     return steps
 
 
+def visit_chance(shop: Shop) -> Floats:
+    """Chance of a visit without an order today, shape (n_people,).
+
+    Visitors surely come on their first day, look in for some days more, and are forgotten after
+    five months. Those who signed up look around before they buy; those who left hardly come.
+    """
+    traits, lives = shop.traits, shop.lives
+    away = shop.day - np.floor(traits.arrives)
+    fresh = np.exp(-np.maximum(away, 0.0) / 4.0)
+    visitor = np.where((away >= 0) & (away < 150), np.maximum(0.6 * fresh + 0.01, away == 0), 0.0)
+    customer = np.where(lives.left, 0.007, 0.015 + 0.05 * lives.satisfaction)
+    known = np.where(lives.orders > 0, customer, 0.03 + 0.2 * fresh)
+    return np.where(traits.visitor, visitor, np.where(lives.known & ~lives.ended, known, 0.0))
+
+
 def visit(shop: Shop) -> None:
     """Visits that end without an order, and the carts left behind in some of them."""
-    traits, lives, rng = shop.traits, shop.lives, shop.rng
-    away = shop.day - traits.arrives
-    bought = lives.orders > 0
-    visits = np.where(
-        traits.visitor,
-        np.where((away >= 0) & (away < 150), 0.75 * np.exp(-np.maximum(away, 0.0) / 3.0) + 0.01, 0),
-        np.where(bought, 0.015 + 0.05 * lives.satisfaction, 0.03 + 0.2 * np.exp(-away / 5.0)),
-    )
-    visits = np.where(lives.left, 0.007, visits) * (traits.visitor | lives.known)
-    who = shop.chosen(np.minimum(visits, 1.0) * ~lives.ended)
+    traits, rng = shop.traits, shop.rng
+    who = shop.chosen(visit_chance(shop))
     at = shop.moments(len(who))
     browse(shop, who, at)
     searches = rng.random(len(who)) < 0.18

@@ -32,7 +32,7 @@ from training.simulator_effects import COMMUNICATIONS, MARGIN_RATE, usual_orders
 from training.simulator_people import Shop, draw_traits, new_lives
 from training.simulator_signals import Details, SignalBook, decimal
 
-SIZE = CompanySize(people=4000, days=420)
+SIZE = CompanySize(people=4000, days=365)
 SMALL = CompanySize(people=200, days=240, end="2025-03-30")
 WINDOW = 28 * DAY
 
