@@ -156,6 +156,10 @@ def _customers(look: Look, customer: str) -> tuple[SignalRule, ...]:
             and not is_personal(each.name)
         }
         if traits:
+            look.note(
+                f"today's {', '.join(traits.values())} is taken as known since '{since.name}'; "
+                "take 'Trait Set' out if it changes often."
+            )
             rules.append(
                 SignalRule(event="Trait Set", columns=known_since | traits, only_where=since.name)
             )
