@@ -165,8 +165,8 @@ def test_a_manifest_without_files_is_refused(folder: Path, files: object) -> Non
     [
         (
             "repurchase_likelihood.json",
-            "-1.2",
-            "-1.3",
+            "-2.0",
+            "-2.5",
             "repurchase_likelihood of a golden row diff",
         ),
         (

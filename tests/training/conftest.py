@@ -1,0 +1,44 @@
+"""Small signal logs made by hand, for tests of training."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+import pytest
+
+from features.signals import ABSENT, SignalColumns, SignalLog, code
+
+# (event, occurred_at) or (event, occurred_at, received_at) or with an amount as fourth
+Fact = tuple[str, int] | tuple[str, int, int] | tuple[str, int, int, int]
+LogOf = Callable[[Mapping[str, Sequence[Fact]]], SignalLog]
+
+
+def log_of(facts: Mapping[str, Sequence[Fact]]) -> SignalLog:
+    """A log of these facts by customer."""
+    names = tuple(sorted(facts))
+    rows: list[tuple[int, int, int, int]] = []
+    starts = [0]
+    for name in names:
+        mine = sorted(facts[name], key=lambda fact: fact[1])
+        for fact in mine:
+            received = fact[2] if len(fact) > 2 else fact[1]
+            amount = fact[3] if len(fact) > 3 else ABSENT
+            rows.append((code(fact[0]), fact[1], received, amount))
+        starts.append(len(rows))
+    table = np.array(rows, dtype=np.int64).reshape(-1, 4)
+    return SignalLog(
+        names,
+        np.array(starts, dtype=np.int64),
+        SignalColumns(
+            event=table[:, 0].copy(),
+            occurred_at=table[:, 1].copy(),
+            received_at=table[:, 2].copy(),
+            amount=table[:, 3].copy(),
+            value=np.full(len(rows), ABSENT, dtype=np.int64),
+            category=np.zeros(len(rows), dtype=np.int64),
+        ),
+    )
+
+
+@pytest.fixture(name="log_of", scope="session")
+def log_maker() -> LogOf:
+    return log_of
