@@ -107,7 +107,7 @@ def usual_orders(shop: Shop, days: int) -> Floats:
 
     The next order is in their mind already; those after it follow at gamma gaps of mean g and
     shape k, about t / g - (1 - 1 / k) / 2 of them in t days.
-    Source: the renewal theorem with its second term; Cox, Renewal Theory (1962), section 4.2.
+    Source: the renewal function to its second term, Cox, Renewal Theory (1962), chapter 4.
     """
     lives = shop.lives
     after = shop.day + days - lives.next_order
