@@ -89,7 +89,9 @@ def logistic(rows: FloatArray, answers: Int8Array, names: tuple[str, ...]) -> Cl
     # copies of each other, share their weight instead of fighting over it.
     # Newton's steps on so few columns are five times quicker than the default solver's.
     fitted = LogisticRegression(C=0.1, solver="newton-cholesky").fit(design, answers)
-    weights, n = fitted.coef_[0], len(names)
+    # A column that never changed has a weight of about 1e-30, the solver's rounding: none.
+    changed = np.concatenate([spread > 1e-12, (center > 0) & (center < 1)])
+    weights, n = np.where(changed, fitted.coef_[0], 0.0), len(names)
     model = Logistic(
         mean=tuple(mean.tolist()),
         scale=tuple(scale.tolist()),
