@@ -16,9 +16,6 @@ FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 
 MOST_ROWS: Final = 250_000
-# Half-way between the steadiest clock on Complete Journey (.27) and the least steady honest
-# feature (.10, mails a month); between .1 and .25 the loss there hardly changes.
-CLOCK: Final = 0.2
 
 
 class NothingToLearn(ValueError):
@@ -197,45 +194,6 @@ def training_table(
         np.isin(as_of, np.array(plan.test, dtype=np.int64)),
         notes,
     )
-
-
-def clocks(rows: FloatArray, as_of: Int64Array) -> BoolArray:
-    """Features that tell the date rather than the customer, shape (n_features,).
-
-    While a history is young, "orders ever" and "days since the first order" rise with the
-    calendar, for everybody. A model that leans on them meets values later that it has never
-    seen: on Complete Journey they cost 5 % of log loss and a calibration error of .05. So the
-    distributions of the first and of the last third of the training rows are compared, without
-    a look at any answer; a feature is a clock if they are further apart than `CLOCK`.
-
-    Parameters
-    ----------
-    rows : ndarray of float64, shape (n, n_features)
-    as_of : ndarray of int64, shape (n,)
-    """
-    early, late = np.quantile(as_of, (1 / 3, 2 / 3))
-    first, last = rows[as_of <= early], rows[as_of > late]
-    if not len(first) or not len(last):
-        return np.zeros(rows.shape[1], dtype=bool)
-    return np.array(
-        [distance(a, b) > CLOCK for a, b in zip(first.T, last.T, strict=True)], dtype=bool
-    )
-
-
-def distance(first: FloatArray, second: FloatArray) -> float:
-    """Kolmogorov-Smirnov distance; a missing value counts as the smallest. Between 0 and 1.
-
-    Source: Smirnov (1948).
-    """
-    a, b = np.sort(_filled(first)), np.sort(_filled(second))
-    both = np.concatenate([a, b])
-    below_a = np.searchsorted(a, both, side="right") / len(a)
-    below_b = np.searchsorted(b, both, side="right") / len(b)
-    return float(np.max(np.abs(below_a - below_b)))
-
-
-def _filled(values: FloatArray) -> FloatArray:
-    return np.where(np.isnan(values), -np.inf, values)
 
 
 def _sampled(log: SignalLog, n_snapshots: int, most: int) -> tuple[Int64Array, tuple[str, ...]]:

@@ -15,11 +15,11 @@ from models.classifier import Calibration, Classifier, Forest, sigmoid
 from models.targets import Target, Targets
 from training import gates
 from training.baselines import base_rate, logistic, margin_model, recency_rule, smoothed_rate
+from training.clocks import clocks
 from training.dataset import (
     Schedule,
     ScheduleRules,
     TrainingTable,
-    clocks,
     data_end,
     first_order,
     schedule,
@@ -165,7 +165,7 @@ def train(
         if not len(learned):
             notes.append(_no_rows(target, answers, plan))
             continue
-        learned = replace(learned, clocks=clocks(learned.rows, learned.as_of))
+        learned = replace(learned, clocks=clocks(log, features, learned.rows, learned.as_of, first))
         tested = rows.at((answers.values >= 0) & table.test)
         fitted[target.name] = _fit_target(target, learned, tested, features.names, settings, rng)
         notes.extend(fitted[target.name].notes)
@@ -280,8 +280,8 @@ def _candidates(
     if not stopped:
         return models, []
     return models, [
-        f"{target.name}: not looked at, since they moved with the calendar while the history was "
-        f"growing: {', '.join(stopped)}."
+        f"{target.name}: not looked at, since they rise with the calendar while the history is "
+        f"young: {', '.join(stopped)}."
     ]
 
 

@@ -13,9 +13,7 @@ from training.dataset import (
     NothingToLearn,
     Schedule,
     ScheduleRules,
-    clocks,
     data_end,
-    distance,
     first_order,
     schedule,
     training_table,
@@ -127,28 +125,3 @@ def test_too_many_rows_are_sampled_by_customer(log_of) -> None:  # type: ignore[
     assert re.match(r"Trained on \d+ of 1,000 customers, chosen by the hash", table.notes[0])
     again = training_table(log, FEW, load_targets(), plan, 300 * DAY, most_rows=500)
     assert set(np.unique(again.customers)) < set(kept)
-
-
-def test_a_feature_that_follows_the_calendar_is_a_clock() -> None:
-    rng = np.random.default_rng(2)
-    as_of = np.repeat(np.arange(12), 100).astype(np.int64)
-    rows = np.column_stack(
-        [
-            as_of + rng.random(1200),
-            rng.random(1200),
-            np.full(1200, np.nan),
-            np.where(as_of > 5, np.nan, 1.0),
-        ]
-    )
-    assert clocks(rows, as_of).tolist() == [True, False, False, True]
-    assert clocks(rows[:100], as_of[:100]).tolist() == [False] * 4
-
-
-@given(
-    first=some.lists(some.integers(0, 6), min_size=1, max_size=30),
-    second=some.lists(some.integers(0, 6), min_size=1, max_size=30),
-)
-def test_the_distance_as_by_brute_force(first: list[int], second: list[int]) -> None:
-    a, b = np.array(first, dtype=np.float64), np.array(second, dtype=np.float64)
-    gaps = [abs(float(np.mean(a <= x) - np.mean(b <= x))) for x in range(7)]
-    assert distance(a, b) == pytest.approx(max(gaps))

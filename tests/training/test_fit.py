@@ -97,7 +97,7 @@ def test_the_dates_are_said(result: TrainingResult) -> None:
 
 
 def test_clocks_are_named_and_not_looked_at(result: TrainingResult, company: SignalLog) -> None:
-    assert any("moved with the calendar" in note and "tenure_days" in note for note in result.notes)
+    assert any("rise with the calendar" in note and "tenure_days" in note for note in result.notes)
     rows = feature_matrix(FEATURES, company, np.arange(250), np.full(250, END))
     moved = rows.copy()
     moved[:, FEATURES.names.index("tenure_days")] += 1000.0
