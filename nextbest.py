@@ -269,10 +269,11 @@ def serve(
     port: Annotated[int, typer.Option(help="Port on 127.0.0.1.")] = 3000,
 ) -> None:
     """Answer over HTTP on 127.0.0.1 until stopped."""
-    from training.server import serving_command, serving_environment
+    from training.server import require_free, serving_command, serving_environment
 
     place = Home(home)
     place.about()
+    require_free(port)
     command = serving_command(port)
     os.execve(command[0], command, serving_environment(os.environ, place))
 

@@ -1,0 +1,261 @@
+"""Bad input at the command line: one sentence that says what to do, exit code 2, no traceback."""
+
+import json
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import nextbest
+from features.home import Home
+
+ORDERS = "customer_id,event,occurred_at,amount\n"
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run one command line in an empty folder: exit code, output, errors."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("NEXTBEST_HOME", raising=False)
+
+    def run_it(*words: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["nextbest", *words])
+        try:
+            nextbest.main()
+            code = 0
+        except SystemExit as end:
+            code = int(end.code or 0)
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return run_it
+
+
+def orders(rows: list[str]) -> str:
+    return ORDERS + "\n".join(rows) + "\n"
+
+
+def weekly(customer: str, weeks: int, amount: str = "20.00") -> list[str]:
+    """An order every seventh day of 2025."""
+    days = range(0, weeks * 7, 7)
+    return [
+        f"{customer},Order Completed,2025-{1 + day // 28:02d}-{1 + day % 28:02d}T10:00:00Z,{amount}"
+        for day in days
+    ]
+
+
+BAD_FILES = {
+    "empty": (b"", "is empty"),
+    "only a header": (ORDERS.encode(), "no rows"),
+    "another shape": (b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n1 0 obj", "orders.csv"),
+    "other columns": (b"a,b,c\n1,2,3\n4,5,6\n", "mapping"),
+    "no times": (orders(["K1,Order Completed,soon,20.00"] * 3).encode(), "occurred_at"),
+    "future": (
+        orders(["K1,Order Completed,2999-01-01T00:00:00Z,20.00"] * 3).encode(),
+        "future",
+    ),
+    "amounts": (orders(["K1,Order Completed,2025-01-01,twenty"] * 3).encode(), "amount"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_FILES)
+def test_a_bad_file_is_refused_in_words(run: Run, tmp_path: Path, name: str) -> None:
+    content, words = BAD_FILES[name]
+    (tmp_path / "orders.csv").write_bytes(content)
+    assert run("init", "--clock", "live")[0] == 0
+    code, out, err = run("ingest", "orders.csv")
+    assert code == 2, out
+    assert err.startswith("nextbest: ")
+    assert words in err
+    assert "Traceback" not in err
+
+
+def taken_in(run: Run, folder: Path, rows: list[str]) -> None:
+    """A home whose history is these rows."""
+    (folder / "orders.csv").write_text(orders(rows))
+    assert run("init")[0] == 0
+    code, _, err = run("ingest", "orders.csv")
+    assert code == 0, err
+
+
+def test_a_mapping_that_names_a_missing_column_says_which_are_there(
+    run: Run, tmp_path: Path
+) -> None:
+    (tmp_path / "sales.csv").write_text("Client;Day;Total\n" + "A1;23.02.2025;12,50\n" * 3)
+    assert run("init", "sales.csv")[0] == 0
+    mapping = tmp_path / ".nextbest" / "mapping.toml"
+    mapping.write_text(mapping.read_text().replace('amount = "Total"', 'amount = "Sum"'))
+    code, _, err = run("ingest", "sales.csv")
+    assert code == 2
+    assert "sales.csv" in err
+    assert "'Sum'" in err
+    assert "Client, Day, Total" in err
+
+
+def test_no_orders_at_all_says_what_is_missing_and_where_to_look(run: Run, tmp_path: Path) -> None:
+    taken_in(run, tmp_path, ["K1,Page Viewed,2025-01-01T10:00:00Z,"] * 1)
+    code, out, _ = run("doctor")
+    assert code == 0
+    assert "No orders" in out
+    code, _, err = run("train")
+    assert code == 2
+    assert "no 'Order Completed' among 1 signals of 1 customers" in err
+    assert "`nextbest doctor`" in err
+
+
+def test_one_customer_gets_a_rule_and_an_answer(run: Run, tmp_path: Path) -> None:
+    taken_in(run, tmp_path, weekly("K1", 40))
+    code, out, err = run("train", "--json")
+    assert code == 0, err
+    assert set(json.loads(out)["served_by"].values()) <= {"base_rate", "recency"}
+    code, out, _ = run("decide", "K1", "--json")
+    assert code == 0
+    assert json.loads(out)["fallback"] is False
+
+
+def test_one_class_is_said_and_the_base_rate_serves(run: Run, tmp_path: Path) -> None:
+    """Everybody orders every week: nobody ever churns."""
+    taken_in(run, tmp_path, [row for n in range(60) for row in weekly(f"K{n}", 45)])
+    code, out, err = run("train")
+    assert code == 0, err
+    assert "churn_risk" in out
+    assert "base_rate serves" in out or "base rate" in out
+    code, out, _ = run("decide", "K7", "--json")
+    assert code == 0
+    assert json.loads(out)["scores"]["churn_risk"]["served_by"] == "base_rate"
+
+
+def test_a_customer_without_signals_gets_a_usable_answer(
+    run: Run, trained: tuple[Home, int]
+) -> None:
+    code, out, _ = run("decide", "K404", "--dry-run", "--json", "--home", str(trained[0].path))
+    assert code == 0
+    answer = json.loads(out)
+    assert (answer["communication"], answer["fallback"]) == ("no_contact", True)
+    assert answer["note"] == "this customer is not known here"
+    code, out, _ = run("explain", "K404", "--home", str(trained[0].path))
+    assert code == 0
+    assert "A fallback: this customer is not known here." in out
+
+
+def test_a_misspelt_key_of_the_catalog_is_named(run: Run, trained_copy: tuple[Home, int]) -> None:
+    home, _ = trained_copy
+    home.catalog.write_text(home.catalog.read_text().replace("cost = 0.02", "csot = 0.02", 1))
+    code, _, err = run("decide", "K404", "--home", str(home.path))
+    assert code == 2
+    assert "communication 'welcome': unknown key 'csot'; did you mean 'cost'?" in err
+
+
+def test_a_wrong_setting_of_the_policy_is_named(run: Run, trained_copy: tuple[Home, int]) -> None:
+    home, _ = trained_copy
+    home.policy.write_text(home.policy.read_text().replace("epsilon = 0.10", "epsilon = 1.5"))
+    code, _, err = run("decide", "K404", "--home", str(home.path))
+    assert code == 2
+    assert "policy.toml: epsilon 1.5; must be between 0 and 1" in err
+
+
+def test_a_damaged_bundle_gives_a_fallback_and_the_doctor_says_so(
+    run: Run, trained_copy: tuple[Home, int]
+) -> None:
+    home, _ = trained_copy
+    (bundle,) = home.bundles.iterdir()
+    damaged = next(path for path in sorted(bundle.iterdir()) if path.name != "manifest.json")
+    damaged.write_bytes(damaged.read_bytes()[:-20])
+    code, out, _ = run("decide", "C-10100", "--dry-run", "--json", "--home", str(home.path))
+    assert code == 0
+    answer = json.loads(out)
+    assert (answer["communication"], answer["fallback"]) == ("no_contact", True)
+    assert "damaged" in answer["note"]
+    code, out, _ = run("doctor", "--home", str(home.path))
+    assert code == 0
+    line = next(line for line in out.splitlines() if line.startswith("The bundle in service"))
+    assert "cannot be used: " in line
+    assert damaged.name in line
+    assert "run `nextbest train`" in line
+
+
+def test_an_untrained_home_answers_with_a_fallback_but_refuses_a_list(
+    run: Run, tmp_path: Path
+) -> None:
+    taken_in(run, tmp_path, weekly("K1", 3))
+    code, out, _ = run("decide", "K1", "--json")
+    assert (code, json.loads(out)["fallback"]) == (0, True)
+    code, _, err = run("decide", "--all", "--out", "all.csv")
+    assert code == 2
+    assert "run `nextbest train`" in err
+    assert not (tmp_path / "all.csv").exists()
+
+
+WRONG_USE = {
+    ("decide",): "name one CUSTOMER, or give --all with --out FILE",
+    ("decide", "K1", "--all", "--out", "x.csv"): "name one CUSTOMER, or give --all",
+    ("decide", "--all", "--out", "all.xlsx"): "must end in .parquet or .csv",
+    ("decide", "--all", "--out", "no/such/all.csv"): "no folder no/such; make it first",
+    ("decide", "K1", "--as-of", "yesterday"): "--as-of yesterday: not a date or time",
+    ("features", "--out", "features"): "must end in .parquet or .csv",
+    ("serve", "--port", "0"): "must be 1 to 65535",
+}
+
+
+@pytest.mark.parametrize("words", WRONG_USE, ids=" ".join)
+def test_wrong_use_says_what_is_right(
+    run: Run, trained: tuple[Home, int], words: tuple[str, ...]
+) -> None:
+    code, _, err = run(*words, "--home", str(trained[0].path))
+    assert code == 2
+    assert WRONG_USE[words] in err
+
+
+VERBS = (
+    ("ingest", "x.csv"),
+    ("doctor",),
+    ("features", "--out", "x.csv"),
+    ("train",),
+    ("decide", "K1"),
+    ("explain", "K1"),
+    ("serve",),
+    ("keys", "new", "crm"),
+    ("keys", "list"),
+    ("keys", "revoke", "crm"),
+)
+
+
+@pytest.mark.parametrize("words", VERBS, ids=" ".join)
+def test_every_verb_says_that_there_is_no_home(
+    run: Run, tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    code, _, err = run(*words)
+    assert code == 2
+    assert err == (
+        "nextbest: .nextbest: not a home (it has no home.toml); "
+        "make one with `nextbest init`, or name another with --home\n"
+    )
+    assert not (tmp_path / ".nextbest").exists()
+
+
+def test_keys_are_made_listed_and_revoked(run: Run, tmp_path: Path) -> None:
+    assert run("init", "--name", "Shop")[0] == 0
+    assert run("keys", "list") == (0, "no keys yet; make one with `nextbest keys new NAME`\n", "")
+    code, out, _ = run("keys", "new", "crm", "--json")
+    assert json.loads(out)["key"].startswith("nb_")
+    assert run("keys", "list")[1] == "crm\n"
+    assert run("keys", "revoke", "crm")[1] == "1 keys of crm revoked\n"
+    assert run("keys", "list", "--json")[1] == "[]\n"
+    assert code == 0
+
+
+def test_init_keeps_what_the_company_has_edited(run: Run, tmp_path: Path) -> None:
+    assert run("init", "--currency", "USD")[0] == 0
+    policy = tmp_path / ".nextbest" / "policy.toml"
+    assert 'currency = "USD"' in policy.read_text()
+    policy.write_text(policy.read_text().replace("epsilon = 0.10", "epsilon = 0.05"))
+    assert run("init", "--currency", "EUR")[0] == 0
+    assert "epsilon = 0.05" in policy.read_text()
+    assert 'currency = "USD"' in policy.read_text()
+    shutil.rmtree(tmp_path / ".nextbest")
+    code, _, err = run("init", "--currency", "euro")
+    assert code == 2
+    assert "--currency euro: must be three capital letters such as EUR" in err
