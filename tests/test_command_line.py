@@ -174,7 +174,10 @@ def test_a_damaged_bundle_gives_a_fallback_and_the_doctor_says_so(
     line = next(line for line in out.splitlines() if line.startswith("The bundle in service"))
     assert "cannot be used: " in line
     assert damaged.name in line
-    assert "run `nextbest train`" in line
+    assert "train again with `nextbest train`" in line
+    assert run("train", "--home", str(home.path))[0] == 0
+    code, out, _ = run("decide", "C-10100", "--dry-run", "--json", "--home", str(home.path))
+    assert (code, json.loads(out)["fallback"]) == (0, False)
 
 
 def test_an_untrained_home_answers_with_a_fallback_but_refuses_a_list(

@@ -10,7 +10,7 @@ from features.batch import feature_matrix
 from features.definitions import FEATURES
 from features.history import History
 from features.home import About, Home
-from features.intake import IntakeRules, ingest
+from features.intake.ingest import IntakeRules, ingest
 from features.signals import DAY
 from serving.store import Store
 from training.everyone import Asking, answers

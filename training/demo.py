@@ -13,7 +13,7 @@ import numpy as np
 
 from features.history import History
 from features.home import About, Home
-from features.intake import IntakeRules, ingest
+from features.intake.ingest import IntakeRules, ingest
 from features.sources.complete_journey import prepare_complete_journey
 from serving.records import NO_CONTACT
 from serving.store import Store
@@ -25,7 +25,7 @@ from training.online import bring_online
 from training.results import result_lines
 from training.retrain import retrain
 from training.server import require_free, running
-from training.simulator import CompanySize, simulate_company, write_company
+from training.simulator.company import CompanySize, simulate_company, write_company
 
 SEED: Final = 20261101
 KEY_NAME: Final = "demo"

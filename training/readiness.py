@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 
 from features.history import ConsentChange, History
-from features.intake_report import known_like
+from features.intake.report import known_like
 from features.signals import (
     ABSENT,
     CONTACT_EVENTS,

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from features.home import Home
-from features.intake import IntakeRules, ingest
+from features.intake.ingest import IntakeRules, ingest
 from features.signals import CANONICAL_COLUMNS, KNOWN_EVENTS
 from features.sources.complete_journey import (
     CURRENCY,

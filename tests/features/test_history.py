@@ -10,7 +10,7 @@ import pytest
 
 from features.history import EmptyHistory, History, commit_part, only_writer
 from features.home import Home
-from features.intake import IntakeRules, ingest
+from features.intake.ingest import IntakeRules, ingest
 from features.signals import ABSENT, DAY, SignalLog, code
 
 HEADER = "customer_id,event,occurred_at,received_at,amount,category,channel,properties\n"

@@ -10,8 +10,8 @@ import pytest
 
 from features.history import EmptyHistory, History
 from features.home import Home
-from features.intake import IntakeRules, ingest
-from features.mapping_draft import draft_mapping
+from features.intake.ingest import IntakeRules, ingest
+from features.intake.mapping_draft import draft_mapping
 from features.signals import DAY, EMPTY, SignalColumns, SignalLog, code
 from models.targets import Windows, load_targets
 from serving.policy import SHIPPED, Policy, load_policy

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from features.signals import ANONYMOUS_PREFIX, DAY
-from training.simulator_contacts import (
+from training.simulator.contacts import (
     feel,
     hear_people,
     part_ways,
@@ -23,16 +23,16 @@ from training.simulator_contacts import (
     use_app,
     welcome,
 )
-from training.simulator_effects import (
+from training.simulator.effects import (
     COMMUNICATIONS,
     PilotRound,
     pilot_eligible,
     run_pilot,
     true_effects,
 )
-from training.simulator_orders import place_orders, run_club, visit
-from training.simulator_people import Shop, draw_traits, new_lives
-from training.simulator_signals import FILES, SignalBook
+from training.simulator.orders import place_orders, run_club, visit
+from training.simulator.people import Shop, draw_traits, new_lives
+from training.simulator.signals import FILES, SignalBook
 
 NAME: Final = "Kestrel Coffee Roasters (simulated)"
 SHORTEST_DAYS: Final = 240  # a pilot of 168 days, ten quiet ones, and some time before

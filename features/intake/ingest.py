@@ -10,7 +10,6 @@ from typing import Final
 
 import duckdb
 
-from features.checks import absent_sql, checks, content_sql, typed_sql
 from features.history import (
     PART_COLUMNS,
     History,
@@ -20,8 +19,8 @@ from features.history import (
     sql_text,
 )
 from features.home import Home
-from features.intake_report import IntakeReport
-from features.mapping import (
+from features.intake.checks import absent_sql, checks, content_sql, typed_sql
+from features.intake.mapping import (
     FileRule,
     Mapping_,
     MappingError,
@@ -29,10 +28,11 @@ from features.mapping import (
     check_columns,
     is_canonical,
 )
-from features.quarantine import REASONS_SQL, ReasonCount, quarantine_sql, reason_counts
-from features.row_signals import candidates_sql
+from features.intake.quarantine import REASONS_SQL, ReasonCount, quarantine_sql, reason_counts
+from features.intake.report import IntakeReport
+from features.intake.row_signals import candidates_sql
+from features.intake.text_files import TextFile, UnreadableFile, rows_sql, text_file
 from features.signals import CANONICAL_COLUMNS, KNOWN_EVENTS, REQUIRED_COLUMNS, code, event_key
-from features.text_files import TextFile, UnreadableFile, rows_sql, text_file
 
 _REUSED: Final = "message_id_reused"
 _REUSED_WORDS: Final = (

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from features.column_guesses import column
-from features.mapping import ISO, FileRule, Mapping_, SignalRule, is_canonical
-from features.signal_guesses import Look, guessed_signals
+from features.intake.column_guesses import column
+from features.intake.mapping import ISO, FileRule, Mapping_, SignalRule, is_canonical
+from features.intake.signal_guesses import Look, guessed_signals
+from features.intake.text_files import sample, text_file
 from features.signals import CANONICAL_COLUMNS
-from features.text_files import sample, text_file
 
 
 @dataclass(frozen=True, slots=True)

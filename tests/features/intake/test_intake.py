@@ -12,11 +12,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from features import intake
-from features.checks import checks
 from features.history import PART_COLUMNS, History
 from features.home import Home
-from features.intake import IntakeError, IntakeReport, IntakeRules, ingest
+from features.intake import ingest as intake
+from features.intake.checks import checks
+from features.intake.ingest import IntakeError, IntakeReport, IntakeRules, ingest
 from features.signals import ABSENT, CANONICAL_COLUMNS, code
 
 ALL = IntakeRules("EUR", max_quarantine_share=1.0)

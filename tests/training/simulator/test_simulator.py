@@ -11,7 +11,7 @@ import pytest
 from scipy.stats import chi2
 
 from features.home import Home
-from features.intake import IntakeRules, ingest
+from features.intake.ingest import IntakeRules, ingest
 from features.signals import (
     CANONICAL_COLUMNS,
     CUSTOMER_ID_PATTERN,
@@ -22,15 +22,15 @@ from features.signals import (
     VALUE_SOURCE,
     is_anonymous,
 )
-from training.simulator import (
+from training.simulator.company import (
     CompanySize,
     CompanySizeError,
     simulate_company,
     write_company,
 )
-from training.simulator_effects import COMMUNICATIONS, MARGIN_RATE, usual_orders
-from training.simulator_people import Shop, draw_traits, new_lives
-from training.simulator_signals import Details, SignalBook, decimal
+from training.simulator.effects import COMMUNICATIONS, MARGIN_RATE, usual_orders
+from training.simulator.people import Shop, draw_traits, new_lives
+from training.simulator.signals import Details, SignalBook, decimal
 
 SIZE = CompanySize(people=4000, days=365)
 SMALL = CompanySize(people=200, days=240, end="2025-03-30")

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from features.column_words import FILE_WORDS, NO, PERSONAL_WORDS, ROLES, YES
-from features.mapping import ISO
+from features.intake.column_words import FILE_WORDS, NO, PERSONAL_WORDS, ROLES, YES
+from features.intake.mapping import ISO
 
 _DATE: Final = re.compile(
     r"(\d{1,4})([./-])(\d{1,2})\2(\d{2,4})(?:([T ])(\d{1,2}):(\d{2})(:\d{2})?)?"

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Final
 from zoneinfo import available_timezones
 
+from features.intake.text_files import DELIMITERS, ENCODINGS, TextFile
 from features.signals import CANONICAL_COLUMNS, REQUIRED_COLUMNS
-from features.text_files import DELIMITERS, ENCODINGS, TextFile
 
 ISO: Final = "iso"
 UNIX_FORMATS: Final = {"unix": 1_000_000, "unix_ms": 1_000, "unix_us": 1}  # microseconds a unit

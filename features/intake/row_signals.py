@@ -3,9 +3,9 @@
 from typing import Final
 
 from features.history import sql_text
-from features.mapping import ISO, PROPERTY, UNIX_FORMATS, FileRule, SignalRule
+from features.intake.mapping import ISO, PROPERTY, UNIX_FORMATS, FileRule, SignalRule
+from features.intake.text_files import sql_name
 from features.signals import CANONICAL_COLUMNS
-from features.text_files import sql_name
 
 _DATE: Final = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
 _CLOCK: Final = r"[T ][0-9]{2}:[0-9]{2}(:[0-9]{2}([.][0-9]{1,9})?)?"

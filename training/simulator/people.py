@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.signals import DAY, HOUR, SECOND, Int64Array
-from training.simulator_signals import SignalBook
+from training.simulator.signals import SignalBook
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]

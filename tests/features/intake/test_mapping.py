@@ -8,14 +8,14 @@ from zoneinfo import ZoneInfo
 import duckdb
 import pytest
 
-from features.column_guesses import Column, column, words
 from features.history import History
 from features.home import Home
-from features.intake import IntakeReport, IntakeRules, ingest
-from features.mapping import FileRule, Mapping_, MappingError, SignalRule, load_mapping
-from features.mapping_draft import DraftMapping, draft_mapping
+from features.intake.column_guesses import Column, column, words
+from features.intake.ingest import IntakeReport, IntakeRules, ingest
+from features.intake.mapping import FileRule, Mapping_, MappingError, SignalRule, load_mapping
+from features.intake.mapping_draft import DraftMapping, draft_mapping
 
-SHOP = Path(__file__).parents[1] / "foreign_shop"
+SHOP = Path(__file__).parents[2] / "foreign_shop"
 ALL = IntakeRules("EUR", max_quarantine_share=1.0)
 ORDERS = """\
 [[file]]

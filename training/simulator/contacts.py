@@ -5,9 +5,9 @@ from typing import Final
 import numpy as np
 
 from features.signals import DAY, HOUR, MINUTE, Int64Array
-from training.simulator_orders import browse, open_tickets
-from training.simulator_people import Flags, Floats, Shop, leaving_hazard, return_hazard
-from training.simulator_signals import Details, properties
+from training.simulator.orders import browse, open_tickets
+from training.simulator.people import Flags, Floats, Shop, leaving_hazard, return_hazard
+from training.simulator.signals import Details, properties
 
 NEWSLETTER_DAYS: Final = 14
 SURVEY_DAYS: Final = 120

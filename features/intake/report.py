@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
-from features.quarantine import ReasonCount
+from features.intake.quarantine import ReasonCount
 from features.signals import KNOWN_EVENTS
 
 

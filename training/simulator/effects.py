@@ -10,9 +10,9 @@ from typing import Final
 import numpy as np
 
 from features.signals import DAY, HOUR, MINUTE, Int64Array
-from training.simulator_orders import CAMPAIGN_DISCOUNT, OWN_DISCOUNT, own_discount_chance
-from training.simulator_people import Flags, Floats, Shop, return_hazard
-from training.simulator_signals import Details
+from training.simulator.orders import CAMPAIGN_DISCOUNT, OWN_DISCOUNT, own_discount_chance
+from training.simulator.people import Flags, Floats, Shop, return_hazard
+from training.simulator.signals import Details
 
 # Names of the shipped catalog that a shop can send to a known person on any day.
 COMMUNICATIONS: Final = (
@@ -91,12 +91,12 @@ def _value(shop: Shop, extra_order: Floats, leaves: Floats) -> Floats:
     those weeks too.
     """
     traits = shop.traits
-    budget = traits.budget / 100.0 * np.exp(0.25**2 / 2.0)  # mean of the lognormal basket
+    budget: Floats = traits.budget / 100.0 * np.exp(0.25**2 / 2.0)  # mean of the lognormal basket
     habit = OWN_DISCOUNT * own_discount_chance(traits)
     order = budget * (MARGIN_RATE * (1.0 - habit) - habit)
     cut = (CAMPAIGN_DISCOUNT - habit) * (1.0 + MARGIN_RATE) * budget
     lost = leaves * (usual_orders(shop, HORIZON_DAYS) * order)[:, None]
-    value = extra_order * order[:, None] - lost
+    value: Floats = extra_order * order[:, None] - lost
     winback = COMMUNICATIONS.index("winback_offer")
     value[:, winback] -= cut * (usual_orders(shop, OFFER_DAYS) + extra_order[:, winback])
     return value

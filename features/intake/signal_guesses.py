@@ -4,11 +4,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from features.column_guesses import Column, file_kind, is_personal, with_role
-from features.column_words import YES
-from features.mapping import SignalRule
+from features.intake.column_guesses import Column, file_kind, is_personal, with_role
+from features.intake.column_words import YES
+from features.intake.mapping import SignalRule
+from features.intake.text_files import TextFile
 from features.signals import KNOWN_EVENTS
-from features.text_files import TextFile
 
 # A trait with more values than this is a text about one person, not a group to learn from.
 _MOST_TRAIT_VALUES: Final = 30
@@ -33,6 +33,14 @@ class Look:
     def find(self, role: str, kinds: tuple[str, ...] = ()) -> Column | None:
         """The file's column that fits a role best."""
         return with_role(role, self.columns, kinds)
+
+    def moment(self) -> Column | None:
+        """The column that tells when: by its name, else the only one that holds times.
+
+        A birthday is none: what describes the person tells no event.
+        """
+        times = [c for c in self.columns if c.kind == "time" and not is_personal(c.name)]
+        return with_role("occurred_at", times) or (times[0] if len(times) == 1 else None)
 
     def note(self, text: str) -> None:
         """Keep what a person should know of this file."""
@@ -78,11 +86,11 @@ def _kind(look: Look) -> str:
     by_name = file_kind(look.file.path.stem)
     if by_name:
         return by_name
-    if events and look.find("occurred_at", _TIMES):
+    if events and look.moment():
         return "events"
     if look.find("sent_at", _TIMES):
         return "mails"
-    if look.find("amount", ("number",)) and look.find("occurred_at", _TIMES):
+    if look.find("amount", ("number",)) and look.moment():
         return "orders"
     customer = look.find("customer_id")
     if customer and customer.distinct == look.rows and look.find("signed_up_at", _TIMES):
@@ -91,7 +99,7 @@ def _kind(look: Look) -> str:
 
 
 def _orders(look: Look, customer: str) -> tuple[SignalRule, ...]:
-    at = look.find("occurred_at", _TIMES)
+    at = look.moment()
     if at is None:
         return ()
     order_id = look.find("order_id")
@@ -141,7 +149,7 @@ def _orders(look: Look, customer: str) -> tuple[SignalRule, ...]:
 
 
 def _customers(look: Look, customer: str) -> tuple[SignalRule, ...]:
-    since = look.find("signed_up_at", _TIMES) or look.find("occurred_at", _TIMES)
+    since = look.find("signed_up_at", _TIMES) or look.moment()
     rules: list[SignalRule] = []
     known = {"customer_id": customer}
     if since:
@@ -205,7 +213,7 @@ def _consents(look: Look, known: Mapping[str, str], since: Column | None) -> lis
 
 
 def _mails(look: Look, customer: str) -> tuple[SignalRule, ...]:
-    sent = look.find("sent_at", _TIMES) or look.find("occurred_at", _TIMES)
+    sent = look.find("sent_at", _TIMES) or look.moment()
     if sent is None:
         return ()
     known = {"customer_id": customer}
@@ -258,7 +266,7 @@ def _tickets(look: Look, customer: str) -> tuple[SignalRule, ...]:
 
 
 def _surveys(look: Look, customer: str) -> tuple[SignalRule, ...]:
-    at, score = look.find("occurred_at", _TIMES), look.find("score", ("number", "yes_no"))
+    at, score = look.moment(), look.find("score", ("number", "yes_no"))
     if at is None or score is None:
         return ()
     columns = {"customer_id": customer, "occurred_at": at.name, "score": score.name}
@@ -280,7 +288,7 @@ def _surveys(look: Look, customer: str) -> tuple[SignalRule, ...]:
 
 
 def _reviews(look: Look, customer: str) -> tuple[SignalRule, ...]:
-    at, score = look.find("occurred_at", _TIMES), look.find("score", ("number", "yes_no"))
+    at, score = look.moment(), look.find("score", ("number", "yes_no"))
     if at is None or score is None:
         return ()
     columns = {"customer_id": customer, "occurred_at": at.name, "score": score.name}
@@ -288,7 +296,7 @@ def _reviews(look: Look, customer: str) -> tuple[SignalRule, ...]:
 
 
 def _visits(look: Look, customer: str) -> tuple[SignalRule, ...]:
-    at = look.find("occurred_at", _TIMES)
+    at = look.moment()
     if at is None:
         return ()
     columns = {"customer_id": customer, "occurred_at": at.name}
@@ -301,7 +309,7 @@ def _visits(look: Look, customer: str) -> tuple[SignalRule, ...]:
 
 
 def _events(look: Look, customer: str) -> tuple[SignalRule, ...]:
-    at, event = look.find("occurred_at", _TIMES), look.find("event", ("text",))
+    at, event = look.moment(), look.find("event", ("text",))
     if at is None or event is None:
         return ()
     columns = {"customer_id": customer, "occurred_at": at.name}

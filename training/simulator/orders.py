@@ -5,8 +5,8 @@ from typing import Final
 import numpy as np
 
 from features.signals import DAY, MINUTE, Int64Array
-from training.simulator_people import Floats, Shop, Traits
-from training.simulator_signals import Details, decimal, properties
+from training.simulator.people import Floats, Shop, Traits
+from training.simulator.signals import Details, decimal, properties
 
 CATEGORIES: Final = ("filter", "espresso", "decaf", "equipment", "gifts")
 CLUB_DAYS: Final = 91.0  # a quarter, paid in advance

@@ -1,0 +1,1 @@
+"""How rows of any file become signals: mapping, checks, quarantine."""

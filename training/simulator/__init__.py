@@ -1,0 +1,1 @@
+"""A company whose true risks and true effects are known."""
