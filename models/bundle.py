@@ -244,8 +244,7 @@ def load_bundle(folder: Path, features: FeatureSet) -> Bundle:
         _check_golden(bundle)
     except (KeyError, TypeError, DamagedModel, InvalidTargets, WrongRows, ValueError) as error:
         raise DamagedBundle(
-            f"{where}: {error}; it is not what training wrote; train again "
-            "with `nextbest train`"
+            f"{where}: {error}; it is not what training wrote; train again with `nextbest train`"
         ) from error
     return bundle
 
