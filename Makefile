@@ -58,10 +58,10 @@ $(UV): requirements/uv.txt
 	@$(UV) pip install --quiet --require-hashes --python .venv-serve/bin/python -r requirements/serve.txt
 	@touch $@
 
-# The second file is made under the constraint of the first: what serves is what was trained with.
+# Serving is compiled under the constraint of training: what serves is what was trained with.
 lock: $(UV)
-	$(UV) pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --quiet --output-file requirements/serve.txt
-	$(UV) pip compile pyproject.toml --extra train --extra dev --constraint requirements/serve.txt --universal --python-version 3.11 --generate-hashes --no-header --quiet --output-file requirements/train.txt
+	$(UV) pip compile pyproject.toml --extra train --extra dev --universal --python-version 3.11 --generate-hashes --no-header --quiet --output-file requirements/train.txt
+	$(UV) pip compile pyproject.toml --constraint requirements/train.txt --universal --python-version 3.11 --generate-hashes --no-header --quiet --output-file requirements/serve.txt
 
 clean-demo:
 	rm -rf .nextbest-demo .nextbest-complete-journey
