@@ -36,6 +36,7 @@ from serving.ledger import (
     log_decision,
 )
 from serving.records import Decision, Ledger
+from serving.succession import PROMOTED, Change, champion_of, crown, history_of, predecessor
 from serving.turnstile import StoreBusy, Turnstile
 
 try:  # the one that brings its own SQLite; where it has no wheel, Python's will do if new enough
@@ -52,7 +53,6 @@ KEY_PREFIX: Final = "nb_"
 
 # Statements of every decision are built once: building one costs more than running it.
 _META: Final = sa.select(tables.meta.c.value).where(tables.meta.c.key == sa.bindparam("wanted"))
-_CHAMPION: Final = sa.select(tables.champion.c.sha256)
 _KEY: Final = sa.select(tables.api_keys.c.sha256).where(
     tables.api_keys.c.sha256 == sa.bindparam("wanted")
 )
@@ -169,6 +169,8 @@ class Store:
                     .on_conflict_do_nothing()
                 )
                 found = connection.scalar(_META, {"wanted": "schema"})
+                if found in tables.OLDER_VERSIONS:
+                    found = brought_up_to_date(connection)
         except (sa.exc.DatabaseError, StoreFailed) as error:
             store.close()
             why = getattr(error, "orig", error)
@@ -336,15 +338,32 @@ class Store:
     def champion(self) -> str | None:
         """Hash of the bundle in service; None if none has been chosen."""
         with self._reader.connect() as connection:
-            found = connection.scalar(_CHAMPION)
-        return None if found is None else str(found)
+            return champion_of(connection)
 
-    def set_champion(self, sha: str) -> None:
-        """Put a bundle into service, by its hash. One row, so it is the old one or the new one."""
-        values = {"sha256": sha, "changed_at": self._clock()}
-        row = insert(tables.champion).values(place=1, **values)
+    def set_champion(self, sha: str, how: str = PROMOTED) -> None:
+        """Put a bundle into service, by its hash. One row, so it is the old one or the new one.
+
+        Parameters
+        ----------
+        how : str
+            In which way it came; one of `serving.succession.WAYS`. Kept in the history.
+
+        Raises
+        ------
+        UnknownWay
+            If `how` is none of them.
+        """
         with self._writing() as connection:
-            connection.execute(row.on_conflict_do_update(index_elements=["place"], set_=values))
+            crown(connection, Change(sha, self._clock(), how))
+
+    def champion_history(self) -> tuple[Change, ...]:
+        """Every bundle that came into service, oldest first."""
+        with self._reader.connect() as connection:
+            return history_of(connection)
+
+    def previous_champion(self) -> str | None:
+        """Hash of the bundle that a rollback returns to; None if there is none."""
+        return predecessor(self.champion_history())
 
     def paused(self) -> bool:
         """Whether the crisis switch is on."""
@@ -424,6 +443,17 @@ class Store:
         """How many decisions are on record."""
         with self._reader.connect() as connection:
             return int(connection.scalar(sa.select(sa.func.count(tables.decisions.c.id))) or 0)
+
+
+def brought_up_to_date(connection: sa.Connection) -> str:
+    """Finish the step from an older version, whose missing tables are there by now."""
+    first = sa.select(tables.champion.c.sha256, tables.champion.c.changed_at, sa.literal(PROMOTED))
+    connection.execute(
+        sa.insert(tables.champions).from_select(["sha256", "changed_at", "how"], first)
+    )
+    version = sa.update(tables.meta).where(tables.meta.c.key == "schema")
+    connection.execute(version.values(value=tables.SCHEMA_VERSION))
+    return tables.SCHEMA_VERSION
 
 
 def make_private_file(path: Path) -> None:

@@ -8,7 +8,9 @@ from typing import Final
 
 import sqlalchemy as sa
 
-SCHEMA_VERSION: Final = "1"
+SCHEMA_VERSION: Final = "2"
+# Version 1 lacked tables only, so opening it adds them; see `Store.open`.
+OLDER_VERSIONS: Final = ("1",)
 
 METADATA: Final = sa.MetaData()
 
@@ -125,6 +127,16 @@ champion = sa.Table(
     sa.Column("sha256", sa.Text, nullable=False),
     sa.Column("changed_at", sa.Integer, nullable=False),
     sa.CheckConstraint("place = 1"),  # there is one champion
+)
+
+# Every bundle that came into service, in order; the table `champion` holds the present one.
+champions = sa.Table(
+    "champions",
+    METADATA,
+    sa.Column("sequence", sa.Integer, primary_key=True),
+    sa.Column("sha256", sa.Text, nullable=False),
+    sa.Column("changed_at", sa.Integer, nullable=False),
+    sa.Column("how", sa.Text, nullable=False),
 )
 
 switches = sa.Table(

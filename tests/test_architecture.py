@@ -23,7 +23,12 @@ HOMES = {
     "lightgbm": {"models/classifier.py", "training/fit.py"},
     "numba": {"features/kernel.py"},
     "sklearn": {"training/fit.py", "training/baselines.py"},
-    "sqlalchemy": {"serving/ledger.py", "serving/store.py", "serving/tables.py"},
+    "sqlalchemy": {
+        "serving/ledger.py",
+        "serving/store.py",
+        "serving/succession.py",
+        "serving/tables.py",
+    },
     "typer": {"nextbest.py"},
 }
 PICKLERS = {"pickle", "cloudpickle", "joblib", "dill"}

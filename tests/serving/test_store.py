@@ -403,7 +403,7 @@ def test_a_store_of_another_version_is_refused(store: Store, file: Path) -> None
     with connection:
         connection.execute("UPDATE meta SET value = '7' WHERE key = 'schema'")
     connection.close()
-    with pytest.raises(UnusableStore, match="a store of version 7; this program reads version 1"):
+    with pytest.raises(UnusableStore, match="a store of version 7; this program reads version 2"):
         Store.open(file)
 
 
