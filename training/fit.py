@@ -87,12 +87,37 @@ class TrainSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class Tested:
+    """The test of one target, row by row.
+
+    Attributes
+    ----------
+    rows : ndarray of float64, shape (n, n_features)
+    answers : ndarray of int8, shape (n,)
+        1: yes, 0: no.
+    customers, as_of : ndarray of int64, shape (n,)
+        Index into the log, and moment.
+    predictions : dict of model kind to ndarray of float64, shape (n,)
+    """
+
+    rows: FloatArray
+    answers: Int8Array
+    customers: Int64Array
+    as_of: Int64Array
+    predictions: dict[str, FloatArray]
+
+
+@dataclass(frozen=True, slots=True)
 class TrainingResult:
-    """A bundle not yet written, its metrics, and in words what to know about it."""
+    """A bundle not yet written, its metrics, and in words what to know about it.
+
+    `tested` holds the test of each target that has a model, by the name of its score.
+    """
 
     bundle: Bundle
     metrics: tuple[Measured, ...]
     notes: tuple[str, ...]
+    tested: dict[str, Tested]
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +153,7 @@ class _Fitted:
     base_rate: float
     metrics: tuple[Measured, ...]
     notes: tuple[str, ...]
+    tested: Tested
 
 
 def train(
@@ -185,7 +211,8 @@ def train(
         notes=tuple(notes),
         golden=Golden((), {}),
     )
-    return TrainingResult(with_golden_rows(bundle, margin_rows), metrics, tuple(notes))
+    tests = {name: one.tested for name, one in fitted.items()}
+    return TrainingResult(with_golden_rows(bundle, margin_rows), metrics, tuple(notes), tests)
 
 
 def fit_forest(
@@ -243,7 +270,8 @@ def _fit_target(
         for kind in models
     )
     rate = smoothed_rate(learned.answers)
-    return _Fitted(models[serving], rate, metrics, (*notes, said.sentence))
+    test = Tested(tested.rows, tested.answers, tested.customers, tested.as_of, found)
+    return _Fitted(models[serving], rate, metrics, (*notes, said.sentence), test)
 
 
 def _candidates(
