@@ -1,4 +1,4 @@
-"""Who may come in: every HTTP request needs a key, but for two questions about health."""
+"""Who may come in: every HTTP request needs a key, but for health and the way to sign in."""
 
 import base64
 import binascii
@@ -7,14 +7,21 @@ import traceback
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import Final
+from urllib.parse import quote
 
 from starlette.datastructures import Headers
-from starlette.responses import Response
+from starlette.requests import cookie_parser
+from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving.answer import Json, encoded
 
-OPEN_PATHS: Final = frozenset({"/livez", "/readyz"})
+OPEN_PATHS: Final = frozenset({"/livez", "/readyz", "/app/sign-in"})
+OPEN_FOLDER: Final = "/app/static/"  # style, font and script of the sign-in page; no data
+# The console: here, and nowhere else, a session counts like a key.
+CONSOLE: Final = "/app/"
+SIGN_IN: Final = "/app/sign-in"
+SESSION_COOKIE: Final = "nextbest_session"
 CALLER: Final = "nextbest.caller"  # where the key of a request stands in its scope
 LOG: Final = logging.getLogger("nextbest")
 
@@ -85,11 +92,18 @@ class Guard:
     ----------
     app : ASGIApp
     key_is_known : from a key to whether it is known
+    session_holds : from the content of a session's cookie to whether it is valid
     """
 
-    def __init__(self, app: ASGIApp, key_is_known: Callable[[str], bool]) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        key_is_known: Callable[[str], bool],
+        session_holds: Callable[[str], bool] = lambda _: False,
+    ) -> None:
         self._app = app
         self._key_is_known = key_is_known
+        self._session_holds = session_holds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one connection."""
@@ -107,11 +121,14 @@ class Guard:
             nonlocal started
             if message["type"] == "http.response.start":
                 started = True
-                message["headers"] = [*message.get("headers", ()), *SAFE_HEADERS]
+                given = list(message.get("headers", ()))
+                names = {name.lower() for name, _ in given}
+                safe = [(name, value) for name, value in SAFE_HEADERS if name not in names]
+                message["headers"] = given + safe
             await send(message)
 
         try:
-            app = self._app if self._may_pass(scope) else refused()
+            app = self._app if self._may_pass(scope) else turned_away(scope)
             await app(scope, receive, safely)
         except Exception as error:  # whatever fails, the caller gets our shape and no detail
             log_failure("request failed", error)
@@ -120,11 +137,28 @@ class Guard:
                 await failed(scope, receive, safely)
 
     def _may_pass(self, scope: Scope) -> bool:
-        if scope["path"] in OPEN_PATHS:
+        path, headers = scope["path"], Headers(scope=scope)
+        if path in OPEN_PATHS or path.startswith(OPEN_FOLDER):
             return True
-        key = presented_key(Headers(scope=scope).get("authorization"))
+        key = presented_key(headers.get("authorization"))
         scope[CALLER] = key
+        if not key and path.startswith(CONSOLE):
+            cookie = cookie_parser(headers.get("cookie", "")).get(SESSION_COOKIE, "")
+            return bool(cookie) and self._session_holds(cookie)
         return bool(key) and self._key_is_known(key)
+
+
+def turned_away(scope: Scope) -> Response:
+    """A browser is led to the sign-in page, and back from there; a program is refused."""
+    path, headers = scope["path"], Headers(scope=scope)
+    in_console = path.startswith(CONSOLE)
+    wants_page = scope["method"] == "GET" and "text/html" in headers.get("accept", "")
+    if not wants_page or "authorization" in headers or not (in_console or path in ("/", "/app")):
+        return refused()
+    query = scope.get("query_string", b"").decode("latin-1")
+    wanted = f"{path}?{query}" if query else path
+    to = f"{SIGN_IN}?next={quote(wanted, safe='')}" if in_console else SIGN_IN
+    return RedirectResponse(to, 303, {"Cache-Control": "no-store"})
 
 
 def refused() -> Response:
