@@ -14,7 +14,10 @@ FORCED: Final = "forced"  # somebody promoted it although a gate said no
 ROLLED_BACK: Final = "rolled_back"  # back to the one that served before
 WAYS: Final = (PROMOTED, FORCED, ROLLED_BACK)
 
+CHALLENGER: Final = "challenger"  # key in the table meta
+
 _CHAMPION: Final = sa.select(tables.champion.c.sha256)
+_CHALLENGER: Final = sa.select(tables.meta.c.value).where(tables.meta.c.key == CHALLENGER)
 _HISTORY: Final = sa.select(
     tables.champions.c.sha256, tables.champions.c.changed_at, tables.champions.c.how
 ).order_by(tables.champions.c.sequence)
@@ -66,6 +69,21 @@ def crown(connection: sa.Connection, change: Change) -> None:
     row = insert(tables.champion).values(place=1, **values)
     connection.execute(row.on_conflict_do_update(index_elements=["place"], set_=values))
     connection.execute(insert(tables.champions).values(**values, how=change.how))
+    if challenger_of(connection) == change.sha256:
+        name_challenger(connection, None)
+
+
+def challenger_of(connection: sa.Connection) -> str | None:
+    """Hash of the bundle that waits to be promoted; None if none does."""
+    found = connection.scalar(_CHALLENGER)
+    return None if found is None else str(found)
+
+
+def name_challenger(connection: sa.Connection, sha: str | None) -> None:
+    """Say which bundle waits to be promoted; None: none does."""
+    connection.execute(sa.delete(tables.meta).where(tables.meta.c.key == CHALLENGER))
+    if sha is not None:
+        connection.execute(sa.insert(tables.meta).values(key=CHALLENGER, value=sha))
 
 
 def history_of(connection: sa.Connection) -> tuple[Change, ...]:
