@@ -36,7 +36,16 @@ from serving.ledger import (
     log_decision,
 )
 from serving.records import Decision, Ledger
-from serving.succession import PROMOTED, Change, champion_of, crown, history_of, predecessor
+from serving.succession import (
+    PROMOTED,
+    Change,
+    challenger_of,
+    champion_of,
+    crown,
+    history_of,
+    name_challenger,
+    predecessor,
+)
 from serving.turnstile import StoreBusy, Turnstile
 
 try:  # the one that brings its own SQLite; where it has no wheel, Python's will do if new enough
@@ -355,6 +364,16 @@ class Store:
         """
         with self._writing() as connection:
             crown(connection, Change(sha, self._clock(), how))
+
+    def challenger(self) -> str | None:
+        """Hash of the bundle that waits to be promoted; None if none does."""
+        with self._reader.connect() as connection:
+            return challenger_of(connection)
+
+    def set_challenger(self, sha: str) -> None:
+        """Let a bundle wait to be promoted, in place of the one that waited before."""
+        with self._writing() as connection:
+            name_challenger(connection, sha)
 
     def champion_history(self) -> tuple[Change, ...]:
         """Every bundle that came into service, oldest first."""
