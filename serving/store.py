@@ -282,6 +282,13 @@ class Store:
         with self._reader.connect() as connection:
             return tuple(connection.scalars(query.order_by(tables.customers.c.customer_id)))
 
+    def customer_ids_like(self, start: str, limit: int) -> tuple[str, ...]:
+        """The first known customers, ascending, whose id begins with `start`."""
+        column = tables.customers.c.customer_id
+        query = sa.select(column).where(column.startswith(start, autoescape=True))
+        with self._reader.connect() as connection:
+            return tuple(connection.scalars(query.order_by(column).limit(limit)))
+
     def put_consent_changes(self, changes: Iterable[ConsentLike]) -> int:
         """Keep changes of consent; the same change twice is kept once. How many were new."""
         new, waiting = 0, iter(changes)
@@ -325,7 +332,10 @@ class Store:
 
     def key_is_known(self, key: str) -> bool:
         """Whether the key was made here and not revoked."""
-        wanted = hash_of_key(key)
+        return self.key_hash_is_known(hash_of_key(key))
+
+    def key_hash_is_known(self, wanted: str) -> bool:
+        """Whether a key of this hash was made here and not revoked."""
         with self._reader.connect() as connection:
             found = connection.scalar(_KEY, {"wanted": wanted})
         return hmac.compare_digest(found or "", wanted)
