@@ -150,6 +150,60 @@ def auc_interval(
     return Interval(auc(answers, scores), float(low), float(high))
 
 
+def auc_difference(
+    customers: Int64Array,
+    answers: Int8Array,
+    new: FloatArray,
+    old: FloatArray,
+    rng: np.random.Generator,
+) -> Interval:
+    """AUC of new scores less that of old ones, on the same draws of customers.
+
+    Parameters
+    ----------
+    customers : ndarray of int64, shape (n,)
+    answers : ndarray of int8, shape (n,)
+    new, old : ndarray of float64, shape (n,)
+        Scores of each row.
+
+    Raises
+    ------
+    OneClass
+        If one of the two answers does not occur.
+    """
+    _require_both(answers)
+    _, place = np.unique(customers, return_inverse=True)
+    ranked = []
+    for scores in (new, old):
+        order = np.argsort(scores, kind="stable")
+        ranked.append((answers[order], _ties(scores[order]), place[order]))
+    drawn = []
+    for times in _draws(int(place.max()) + 1, rng):
+        weights = times[place]
+        if weights[answers == 1].sum() > 0 and weights[answers == 0].sum() > 0:
+            one, two = (_sorted_auc(said, ties, times[owners]) for said, ties, owners in ranked)
+            drawn.append(one - two)
+    low, high = np.quantile(drawn, (0.025, 0.975))
+    return Interval(auc(answers, new) - auc(answers, old), float(low), float(high))
+
+
+def mean_interval(
+    customers: Int64Array, values: FloatArray, rng: np.random.Generator
+) -> Interval:
+    """Mean of a value per row with its 95 % interval, resampling customers.
+
+    Parameters
+    ----------
+    customers : ndarray of int64, shape (n,)
+    values : ndarray of float64, shape (n,), n > 0
+    """
+    _, place = np.unique(customers, return_inverse=True)
+    total, rows = np.bincount(place, weights=values), np.bincount(place).astype(np.float64)
+    drawn = [float(times @ total) / float(times @ rows) for times in _draws(len(total), rng)]
+    low, high = np.quantile(drawn, (0.025, 0.975))
+    return Interval(float(np.mean(values)), float(low), float(high))
+
+
 DRAWS: Final = 400  # the ends of a 95 % interval then rest on ten draws each
 
 
