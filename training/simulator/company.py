@@ -31,7 +31,7 @@ from training.simulator.effects import (
     true_effects,
 )
 from training.simulator.orders import place_orders, run_club, visit
-from training.simulator.people import Shop, draw_traits, new_lives
+from training.simulator.people import Asked, Shop, draw_traits, new_lives
 from training.simulator.signals import FILES, SignalBook
 
 NAME: Final = "Kestrel Coffee Roasters (simulated)"
@@ -102,6 +102,8 @@ class SimulatedCompany:
         Truth: one row a person, traits, state and true effect of each communication at `end`.
     pilot : pa.Table
         Truth: one row a pilot decision, true effect of each communication at that moment.
+    surveys : pa.Table
+        Truth: one row a recommendation survey, how likely each answer was at that moment.
     """
 
     name: str
@@ -109,6 +111,7 @@ class SimulatedCompany:
     signals: dict[str, pa.Table]
     people: pa.Table
     pilot: pa.Table
+    surveys: pa.Table
 
 
 def simulate_company(rng: np.random.Generator, size: CompanySize | None = None) -> SimulatedCompany:
@@ -131,7 +134,8 @@ def simulate_company(rng: np.random.Generator, size: CompanySize | None = None) 
         ]
     )
     signals = {name: shop.book.table(name, ids, end) for name in FILES}
-    return SimulatedCompany(NAME, end, signals, _people(shop, ids), _pilot(rounds, ids))
+    people, pilot = _people(shop, ids), _pilot(rounds, ids)
+    return SimulatedCompany(NAME, end, signals, people, pilot, _surveys(shop.asked, ids))
 
 
 def write_company(company: SimulatedCompany, folder: Path, truth: Path | None = None) -> list[Path]:
@@ -160,6 +164,7 @@ def write_company(company: SimulatedCompany, folder: Path, truth: Path | None = 
         paths.append(path)
     pq.write_table(company.people, hidden / "people.parquet", compression="zstd")
     pq.write_table(company.pilot, hidden / "pilot.parquet", compression="zstd")
+    pq.write_table(company.surveys, hidden / "surveys.parquet", compression="zstd")
     return paths
 
 
@@ -209,3 +214,17 @@ def _pilot(rounds: list[PilotRound], ids: pa.Array) -> pa.Table:
         columns[f"effect_{name}"] = pa.array(value[:, index])
         columns[f"eligible_{name}"] = pa.array(eligible[:, index])
     return pa.table(columns)
+
+
+def _surveys(rounds: list[Asked], ids: pa.Array) -> pa.Table:
+    """Truth about each recommendation survey."""
+    at = pa.array(np.concatenate([one.at for one in rounds]))
+    return pa.table(
+        {
+            "customer_id": ids.take(pa.array(np.concatenate([one.who for one in rounds]))),
+            "asked_at": at.cast(pa.timestamp("us")),
+            "answer_probability": pa.array(np.concatenate([one.answers for one in rounds])),
+            "promoter_probability": pa.array(np.concatenate([one.promotes for one in rounds])),
+            "detractor_probability": pa.array(np.concatenate([one.detracts for one in rounds])),
+        }
+    )

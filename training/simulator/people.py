@@ -4,7 +4,7 @@ Traits never change and are never seen by a model; they and the lives are the tr
 model can only guess from signals.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -78,6 +78,24 @@ class Lives:
     points: Int64Array
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """People asked on one day whether they would recommend the shop, arrays of shape (n,).
+
+    Attributes
+    ----------
+    who : index of the person
+    at : microseconds
+    answers, promotes, detracts : probability of an answer, of a 9 or 10, and of a 0 to 6
+    """
+
+    who: Int64Array
+    at: Int64Array
+    answers: Floats
+    promotes: Floats
+    detracts: Floats
+
+
 @dataclass(slots=True)
 class Shop:
     """The demo company on one of its days: people, book and dice."""
@@ -89,6 +107,7 @@ class Shop:
     start: int
     days: int
     day: int = 0
+    asked: list[Asked] = field(default_factory=list)
 
     def moments(self, n: int) -> Int64Array:
         """Moments of today at which `n` people do something: mostly in the afternoon."""

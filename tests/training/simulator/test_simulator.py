@@ -86,7 +86,7 @@ def test_the_same_seed_writes_the_same_bytes(tmp_path, small):
             {str(file.relative_to(tmp_path / name)): file.read_bytes() for file in files}
         )
     assert written[0] == written[1]
-    assert len(written[0]) == 11
+    assert len(written[0]) == 12
 
 
 def test_another_seed_makes_other_people(small):
@@ -104,6 +104,7 @@ def test_the_truth_lies_in_a_folder_of_its_own(tmp_path, company):
     assert {path.name for path in (tmp_path / "hidden").iterdir()} == {
         "people.parquet",
         "pilot.parquet",
+        "surveys.parquet",
     }
     for table in company.signals.values():
         assert tuple(table.column_names) == CANONICAL_COLUMNS
@@ -440,3 +441,35 @@ def test_cents_become_decimal_text(cents, text):
 def test_a_size_that_cannot_be_is_named(wrong, words):
     with pytest.raises(CompanySizeError, match=re.escape(words)):
         CompanySize(**wrong)
+
+
+# ---- the recommendation survey --------------------------------------------------------------
+
+
+def test_the_truth_of_surveys_is_what_people_answered(company, signals):
+    surveys = company.surveys
+    asked = of(signals, "Survey Sent").filter(
+        pc.match_substring(of(signals, "Survey Sent")["properties"], "nps")
+    )
+    assert surveys.num_rows >= asked.num_rows > 0.98 * surveys.num_rows  # some arrive too late
+    told = of(signals, "Survey Answered")
+    told = told.filter(pc.match_substring(told["properties"], "nps"))
+    chance = surveys["answer_probability"].to_numpy()
+    expected, spread = chance.sum(), np.sqrt((chance * (1 - chance)).sum())
+    assert abs(told.num_rows - expected) < 4 * spread + 20  # the last answers are on their way
+    score = np.array(told["score"].to_pylist(), dtype=float)
+    for column, seen in (
+        ("promoter_probability", score >= 9),
+        ("detractor_probability", score < 7),
+    ):
+        truth = surveys[column].to_numpy()
+        assert seen.mean() == pytest.approx(np.average(truth, weights=chance), abs=0.04)
+
+
+def test_the_pleased_answer_surveys_more_than_the_others(company):
+    chance = company.surveys["answer_probability"].to_numpy()
+    gladness = (
+        company.surveys["promoter_probability"].to_numpy()
+        - company.surveys["detractor_probability"].to_numpy()
+    )
+    assert np.average(gladness, weights=chance) > gladness.mean() + 0.04
