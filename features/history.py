@@ -1,7 +1,6 @@
 """The history: every accepted signal, in append-only Parquet parts."""
 
 import hashlib
-import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ from typing import Final
 import duckdb
 import numpy as np
 
+from features.consent import CONSENT_EVENTS, ConsentChange, consent_change
 from features.signals import DAY, EMPTY, Int64Array, SignalColumns, SignalLog
 
 # Columns of a part. The first thirteen are the canonical columns; times are microseconds UTC.
@@ -45,42 +45,10 @@ _CODED: Final = (
     "value",
     "category_code",
 )
-_CONSENT_EVENTS: Final = (
-    "Consent Given",
-    "Consent Withdrawn",
-    "Objection Raised",
-    "Unsubscribed",
-)
 
 
 class EmptyHistory(LookupError):
     """The history holds no signals yet."""
-
-
-@dataclass(frozen=True, slots=True)
-class ConsentChange:
-    """One change of what a customer allows.
-
-    Attributes
-    ----------
-    channel, purpose : str
-        Such as ``email`` and ``marketing``. Empty `channel`: every channel.
-    given : bool
-        False: withdrawn.
-    evidence : str
-        What proves it; the message id where the signal names nothing else.
-    objection : bool
-        Whether the customer objects to all direct marketing.
-    """
-
-    customer_id: str
-    channel: str
-    purpose: str
-    given: bool
-    evidence: str
-    occurred_at: int
-    received_at: int
-    objection: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,14 +128,14 @@ class History:
         """
         if not self.parts():
             return []
-        names = ", ".join(f"'{name}'" for name in _CONSENT_EVENTS)
+        names = ", ".join(f"'{name}'" for name in CONSENT_EVENTS)
         with self._connection() as connection:
             found = connection.execute(
                 "select customer_id, event, channel, properties, message_id, occurred_at, "
                 f"received_at from history where event in ({names}) "
                 "order by received_at, occurred_at, customer_id, message_id"
             ).fetchall()
-        return [_consent_change(*row) for row in found]
+        return [consent_change(*row) for row in found]
 
     @contextmanager
     def _connection(self) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -215,31 +183,6 @@ def only_writer(history: History) -> Iterator[None]:
         for left_over in history.folder.glob(".part-*"):
             left_over.unlink()
         yield
-
-
-def _consent_change(
-    customer_id: str,
-    event: str,
-    channel: str | None,
-    properties: str | None,
-    message_id: str,
-    *times: int,
-) -> ConsentChange:
-    said = json.loads(properties) if properties else {}
-    named = channel or said.get("channel") or ""
-    objection = event == "Objection Raised" or (event == "Consent Withdrawn" and not named)
-    if event == "Unsubscribed":
-        named = named or "email"
-    return ConsentChange(
-        customer_id=customer_id,
-        channel="" if objection else str(named),
-        purpose="marketing" if objection else str(said.get("purpose") or "marketing"),
-        given=event == "Consent Given",
-        evidence=str(said.get("evidence") or message_id),
-        occurred_at=int(times[0]),
-        received_at=int(times[1]),
-        objection=objection,
-    )
 
 
 def _int64(found: object) -> Int64Array:

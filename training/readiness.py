@@ -7,7 +7,8 @@ from typing import Final
 
 import numpy as np
 
-from features.history import ConsentChange, History
+from features.consent import ConsentChange
+from features.history import History
 from features.intake.report import known_like
 from features.signals import (
     ABSENT,
