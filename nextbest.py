@@ -201,17 +201,24 @@ def train(
     targets: Annotated[
         Path | None, typer.Option(help="Questions and windows; the home's own if not given.")
     ] = None,
+    changed: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="A guarded parameter, such as num_leaves=31; repeatable."),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Same data, same seed, same models.")] = 1,
     as_json: JsonOption = False,
 ) -> None:
-    """Fit the models and their baselines on what was known, and put the best into service."""
+    """Fit the models and their baselines; the first bundle serves, a later one challenges it."""
+    from training.fit import BoosterSettings
     from training.narrator import Narrator
+    from training.parameters import changed_settings
     from training.results import result_lines, result_record
-    from training.retrain import retrain
+    from training.retrain import Recipe, retrain
 
     place = Home(home)
-    bundle = retrain(place, looked_from(place, as_of), targets, seed, Narrator(quiet=as_json))
-    show(result_lines(bundle), result_record(bundle), as_json)
+    recipe = Recipe(targets, seed, changed_settings(BoosterSettings(), changed or ()))
+    retrained = retrain(place, looked_from(place, as_of), recipe, Narrator(quiet=as_json))
+    show(result_lines(retrained), result_record(retrained), as_json)
 
 
 @app.command()

@@ -13,7 +13,7 @@ from serving.store import Store
 from training.homes import make_home
 from training.narrator import Narrator
 from training.online import bring_online
-from training.retrain import retrain
+from training.retrain import Recipe, retrain
 from training.simulator.company import CompanySize, simulate_company, write_company
 
 QUIET = Narrator(quiet=True)
@@ -39,7 +39,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory, company_files: list[Path])
     history = History(home.signals)
     with Store.open(home.store) as store:
         bring_online(history, store)
-    retrain(home, history.data_end(), None, 1, QUIET)
+    retrain(home, history.data_end(), Recipe(), QUIET)
     return home, history.data_end()
 
 

@@ -17,7 +17,7 @@ from training.everyone import Asking, answers
 from training.homes import make_home
 from training.narrator import Narrator
 from training.online import bring_online
-from training.retrain import retrain
+from training.retrain import Recipe, retrain
 
 QUIET = Narrator(quiet=True)
 
@@ -102,7 +102,7 @@ def test_features_do_not_change(homes: tuple[Home, Home], as_of: pd.Timestamp) -
 
 def test_models_and_decisions_do_not_change(homes: tuple[Home, Home], as_of: pd.Timestamp) -> None:
     moment = microseconds(as_of)
-    bundles = [retrain(home, moment, None, 1, QUIET).sha256 for home in homes]
+    bundles = [retrain(home, moment, Recipe(), QUIET).bundle.sha256 for home in homes]
     assert bundles[0] == bundles[1]
     customer_ids = History(homes[0].signals).load().customer_ids
     expected, found = (

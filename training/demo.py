@@ -23,7 +23,7 @@ from training.homes import make_home
 from training.narrator import Narrator
 from training.online import bring_online
 from training.results import result_lines
-from training.retrain import retrain
+from training.retrain import Recipe, retrain
 from training.server import require_free, running
 from training.simulator.company import CompanySize, simulate_company, write_company
 
@@ -162,7 +162,7 @@ def _train(home: Home, narrator: Narrator) -> None:
             return
         end = store.data_end()
     if end is not None:
-        for line in result_lines(retrain(home, end, None, SEED, narrator)):
+        for line in result_lines(retrain(home, end, Recipe(seed=SEED), narrator)):
             narrator.say(f"  {line}")
 
 

@@ -187,9 +187,7 @@ def auc_difference(
     return Interval(auc(answers, new) - auc(answers, old), float(low), float(high))
 
 
-def mean_interval(
-    customers: Int64Array, values: FloatArray, rng: np.random.Generator
-) -> Interval:
+def mean_interval(customers: Int64Array, values: FloatArray, rng: np.random.Generator) -> Interval:
     """Mean of a value per row with its 95 % interval, resampling customers.
 
     Parameters

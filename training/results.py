@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 from dataclasses import asdict
 
-from models.bundle import Bundle, Measured
+from models.bundle import Measured
+from training.retrain import Retrained
 
 HEADER = (
     f"{'target':<22} {'model':<10} {'rows':>7} {'yes':>7} {'AUC':>6} {'log loss':>8} "
@@ -11,20 +12,40 @@ HEADER = (
 )
 
 
-def result_lines(bundle: Bundle) -> list[str]:
-    """The metrics on the test snapshots, a line per target and model, then the notes."""
+def result_lines(retrained: Retrained) -> list[str]:
+    """The metrics on the test snapshots, a line per target and model, the notes, what is next."""
+    bundle = retrained.bundle
     table = [HEADER, *(_line(measured) for measured in bundle.metrics)] if bundle.metrics else []
-    return [*table, *bundle.notes, f"bundle {bundle.sha256[:12]} is in service"]
+    return [*table, *bundle.notes, *_place(retrained)]
 
 
-def result_record(bundle: Bundle) -> dict[str, object]:
+def result_record(retrained: Retrained) -> dict[str, object]:
     """The same for programs."""
+    bundle = retrained.bundle
     return {
         "bundle": f"sha256:{bundle.sha256}",
+        "champion": f"sha256:{retrained.champion}",
+        "serves": retrained.serves,
         "served_by": {name: found.served_by for name, found in bundle.classifiers.items()},
+        "changed": dict(retrained.evaluation.changed),
+        "data_digest": retrained.evaluation.data_digest,
         "metrics": [asdict(measured) for measured in bundle.metrics],
         "notes": list(bundle.notes),
     }
+
+
+def _place(retrained: Retrained) -> Iterator[str]:
+    changed = retrained.evaluation.changed
+    if changed:
+        yield f"Set: {', '.join(f'{name}={value:g}' for name, value in changed.items())}."
+    name = retrained.bundle.sha256[:12]
+    if retrained.serves:
+        yield f"bundle {name} is in service"
+    else:
+        yield (
+            f"bundle {name} is the challenger; bundle {retrained.champion[:12]} stays in service: "
+            "compare them with `nextbest evaluate`, then `nextbest promote`"
+        )
 
 
 def _line(measured: Measured) -> str:

@@ -1,37 +1,104 @@
-"""Train on a home's history and put the result into service."""
+"""Train on a home's history: a bundle, its evaluation, and its place beside the champion."""
 
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from features.definitions import FEATURES
 from features.history import History
 from features.home import Home
-from models.bundle import Bundle, write_bundle
+from models.bundle import Bundle, DamagedBundle, load_bundle, write_bundle
+from models.evaluation import Evaluation, report_folder, save_evaluation
 from models.targets import load_targets
 from serving.policy import load_policy
 from serving.store import Store
-from training.fit import TrainSettings, train
+from training.fit import BoosterSettings, Tested, TrainSettings, train
 from training.narrator import Narrator
+from training.report import evaluation_of
 
 
-def retrain(home: Home, as_of: int, targets: Path | None, seed: int, narrator: Narrator) -> Bundle:
-    """Fit on all that was received before `as_of`, write the bundle, make it the champion.
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """What may differ between two trainings on the same history.
 
-    The champion row is written last: a stopped run leaves the old bundle in service.
+    Attributes
+    ----------
+    targets : Path or None
+        Questions and windows; None: the home's own.
+    """
+
+    targets: Path | None = None
+    seed: int = 1
+    booster: BoosterSettings = field(default_factory=BoosterSettings)
+
+
+@dataclass(frozen=True, slots=True)
+class Retrained:
+    """A bundle as written, what its test said, and whether it serves or waits.
+
+    Attributes
+    ----------
+    tested : dict of score name to Tested
+        The test row by row, for pictures.
+    champion : str
+        sha256 of the bundle in service now: this one, or the one that it challenges.
+    """
+
+    bundle: Bundle
+    evaluation: Evaluation
+    tested: dict[str, Tested]
+    champion: str
+
+    @property
+    def serves(self) -> bool:
+        """Whether it went into service at once."""
+        return self.champion == self.bundle.sha256
+
+
+def retrain(home: Home, as_of: int, recipe: Recipe, narrator: Narrator) -> Retrained:
+    """Fit on all that was received before `as_of` and write the bundle and its evaluation.
+
+    The first bundle of a home goes into service at once, and so does one that finds a champion
+    that cannot serve; any other becomes the challenger. That row is written last: a stopped run
+    changes nothing that serves.
     """
     home.about()
     policy = load_policy(home.policy)
     settings = TrainSettings(
-        targets=load_targets(targets or home.targets),
+        targets=load_targets(recipe.targets or home.targets),
         margin_rate=policy.margin_rate,
         horizon_days=policy.horizon_days,
-        seed=seed,
+        booster=recipe.booster,
+        seed=recipe.seed,
     )
     with narrator.step("Reading the history"):
         log = History(home.signals).load(received_before=as_of)
     with narrator.step("Fitting the models and their baselines"):
         result = train(log, FEATURES, settings, as_of)
-    sha = write_bundle(result.bundle, home.bundles)
+    with narrator.step("Measuring them on later snapshots"):
+        sha = write_bundle(result.bundle, home.bundles)
+        evaluation = evaluation_of(result, sha, log, settings)
+        save_evaluation(evaluation, report_folder(home, sha))
+    champion = _placed(home, sha)
+    return Retrained(replace(result.bundle, sha256=sha), evaluation, result.tested, champion)
+
+
+def _placed(home: Home, sha: str) -> str:
+    """Put the bundle into service or beside it; the champion afterwards."""
     with Store.open(home.store) as store:
+        champion = store.champion()
+        if champion == sha:
+            return champion
+        if champion is not None and can_serve(home, champion):
+            store.set_challenger(sha)
+            return champion
         store.set_champion(sha)
-    return replace(result.bundle, sha256=sha)
+        return sha
+
+
+def can_serve(home: Home, sha: str) -> bool:
+    """Whether a bundle can be loaded by this program as it is now."""
+    try:
+        load_bundle(home.bundles / sha, FEATURES)
+    except (DamagedBundle, OSError):
+        return False
+    return True
