@@ -110,8 +110,8 @@ class TargetEvaluation:
     served_by : str
     rows, customers, positives : int
         Test rows, whose they are, and how many answers were yes.
-    snapshots : tuple of int
-        Moments of the test rows, microseconds UTC, ascending.
+    snapshots : int
+        Moments at which the test looked, from `first_as_of` to `last_as_of` (microseconds UTC).
     """
 
     target: str
@@ -121,7 +121,9 @@ class TargetEvaluation:
     rows: int
     customers: int
     positives: int
-    snapshots: tuple[int, ...]
+    snapshots: int
+    first_as_of: int
+    last_as_of: int
     models: tuple[ModelFigures, ...]
     calibration: tuple[CalibrationBin, ...]
     lift: tuple[LiftTenth, ...]

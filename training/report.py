@@ -108,7 +108,9 @@ def _target_evaluation(
         rows=len(tested.answers),
         customers=len(np.unique(tested.customers)),
         positives=int(np.sum(tested.answers == 1)),
-        snapshots=tuple(np.unique(tested.as_of).tolist()),
+        snapshots=len(np.unique(tested.as_of)),
+        first_as_of=int(tested.as_of.min()),
+        last_as_of=int(tested.as_of.max()),
         models=tuple(
             _figures(target.name, kind, tested, result, rng) for kind in tested.predictions
         ),
