@@ -15,6 +15,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from features.decay import decayed_weights
 from features.expressions import OPERATIONS, Expression, Measure
 from features.signals import DAY, Int64Array, code
 
@@ -98,7 +99,9 @@ class Program(NamedTuple):
     """A feature set as arrays: the kernel's only instructions.
 
     A *kind* is the number of an event: 0 for one that no feature names, else 1 + its position
-    in `codes`. A *selector* is a set of events, with its windows in ascending order.
+    in `codes`. A *selector* is a set of events, with its windows in ascending order; one that
+    measures waits takes in the event that ends them too. A *decay* is a selector's sum of
+    weights for one half life.
 
     Attributes
     ----------
@@ -111,10 +114,18 @@ class Program(NamedTuple):
     window_lengths : ndarray of int64, shape (n_windows,), microseconds
     keeps_categories : ndarray of int64, shape (n_selectors,)
         1 where a feature counts the selector's distinct categories.
+    reply_kinds : ndarray of int64, shape (n_selectors,)
+        Kind that ends the selector's waits, -1 where it measures none.
+    decay_starts : ndarray of int64, shape (n_selectors + 1,)
+        Decays of selector `s`: numbers ``decay_starts[s]`` to ``decay_starts[s + 1]``.
+    weight_starts, weight_stops : ndarray of int64, shape (n_decays,)
+        Weights of decay `d`, by age in days: ``weights[weight_starts[d]:weight_stops[d]]``.
+    weights : ndarray of int64, in units of ``1 / decay.ONE``
     step_starts : ndarray of int64, shape (n_features + 1,)
         Steps of feature `f`: ``operations[step_starts[f]:step_starts[f + 1]]``.
     operations, operands : ndarray of int64, shape (n_steps,)
-        Position in `OPERATIONS`; window number of a measure, position in `numbers` of a number.
+        Position in `OPERATIONS`; window number of a measure, number of a decay, or position
+        in `numbers`.
     numbers : ndarray of float64
     depth : int
         Most values on the stack at once.
@@ -126,6 +137,11 @@ class Program(NamedTuple):
     window_starts: Int64Array
     window_lengths: Int64Array
     keeps_categories: Int64Array
+    reply_kinds: Int64Array
+    decay_starts: Int64Array
+    weight_starts: Int64Array
+    weight_stops: Int64Array
+    weights: Int64Array
     step_starts: Int64Array
     operations: Int64Array
     operands: Int64Array
@@ -207,6 +223,9 @@ def _check_feature(feature: Feature) -> None:
             )
 
 
+_Selector = tuple[tuple[str, ...], str]  # event keys, and the event that ends their waits
+
+
 def _compiled(features: tuple[Feature, ...]) -> Program:
     measures = [
         step
@@ -214,27 +233,32 @@ def _compiled(features: tuple[Feature, ...]) -> Program:
         for step in feature.expression.steps
         if isinstance(step, Measure)
     ]
-    selectors = sorted({measure.events for measure in measures})
-    slots = sorted({(selectors.index(m.events), _length(m)) for m in measures})
-    position = {slot: number for number, slot in enumerate(slots)}
-    codes = sorted({code(event) for selector in selectors for event in selector})
-    kinds = [[s for s, events in enumerate(selectors) if not events]]
-    for event_code in codes:
-        kinds.append(
-            [
-                s
-                for s, events in enumerate(selectors)
-                if not events or event_code in {code(event) for event in events}
-            ]
-        )
+    selectors = sorted({_selector(measure) for measure in measures})
+    slots = sorted({(selectors.index(_selector(m)), _length(m)) for m in measures})
+    decays = sorted({(selectors.index(_selector(m)), m.half_life) for m in measures if m.half_life})
+    codes = sorted({code(key) for selector in selectors for key in _keys(selector)})
+    kinds = [[s for s, (events, _) in enumerate(selectors) if not events]]
+    kinds += [
+        [
+            number
+            for number, selector in enumerate(selectors)
+            if not selector[0] or event_code in {code(key) for key in _keys(selector)}
+        ]
+        for event_code in codes
+    ]
     operations: list[int] = []
     operands: list[int] = []
     numbers: list[float] = []
     for feature in features:
         for step in feature.expression.steps:
             if isinstance(step, Measure):
+                selector = selectors.index(_selector(step))
                 operations.append(OPERATIONS.index(step.operation))
-                operands.append(position[selectors.index(step.events), _length(step)])
+                operands.append(
+                    decays.index((selector, step.half_life))
+                    if step.half_life
+                    else slots.index((selector, _length(step)))
+                )
             elif isinstance(step, str):
                 operations.append(OPERATIONS.index(step))
                 operands.append(0)
@@ -242,20 +266,41 @@ def _compiled(features: tuple[Feature, ...]) -> Program:
                 operations.append(OPERATIONS.index("number"))
                 operands.append(len(numbers))
                 numbers.append(step)
-    with_categories = {m.events for m in measures if m.operation == "distinct_categories"}
+    counting = {_selector(m) for m in measures if m.operation == "distinct_categories"}
+    half_lives = sorted({half_life for _, half_life in decays})
+    weights = {half_life: decayed_weights(half_life) for half_life in half_lives}
+    bounds = _bounds([len(weights[half_life]) for half_life in half_lives])
+    rows = np.array([half_lives.index(half_life) for _, half_life in decays], dtype=np.int64)
     return Program(
         codes=_integers(codes),
         kind_starts=_bounds([len(kind) for kind in kinds]),
         kind_selectors=_integers([selector for kind in kinds for selector in kind]),
         window_starts=_bounds([sum(s == n for s, _ in slots) for n in range(len(selectors))]),
         window_lengths=_integers([length for _, length in slots]),
-        keeps_categories=_integers([int(events in with_categories) for events in selectors]),
+        keeps_categories=_integers([int(selector in counting) for selector in selectors]),
+        reply_kinds=_integers(
+            [1 + codes.index(code(reply)) if reply else -1 for _, reply in selectors]
+        ),
+        decay_starts=_bounds([sum(s == n for s, _ in decays) for n in range(len(selectors))]),
+        weight_starts=bounds[rows],
+        weight_stops=bounds[rows + 1],
+        weights=_integers([weight for row in weights.values() for weight in row]),
         step_starts=_bounds([len(feature.expression.steps) for feature in features]),
         operations=_integers(operations),
         operands=_integers(operands),
         numbers=np.array(numbers, dtype=np.float64),
         depth=max((_depth(feature.expression) for feature in features), default=1),
     )
+
+
+def _selector(measure: Measure) -> _Selector:
+    return measure.events, measure.reply
+
+
+def _keys(selector: _Selector) -> tuple[str, ...]:
+    """Every event key that a selector takes in."""
+    events, reply = selector
+    return (*events, reply) if reply else events
 
 
 def _length(measure: Measure) -> int:

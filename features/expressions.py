@@ -8,6 +8,7 @@ import difflib
 from dataclasses import dataclass, replace
 from typing import Final
 
+from features.decay import HALF_LIVES
 from features.signals import KEYED_BY, KNOWN_EVENTS, VALUE_SOURCE
 
 # The position of each word is its number in the kernel's program.
@@ -21,13 +22,19 @@ OPERATIONS: Final = (
     "sum_amount",
     "sum_value",
     "distinct_days",
+    "distinct_weeks",
     "distinct_categories",
+    "answered",
+    "decayed_count",
     "recency",
     "age",
     "last_value",
+    "previous_value",
     "days_to_last_value",
     "last_gap",
     "mean_gap",
+    "gap_deviation",
+    "mean_wait",
 )
 MEASURES: Final = OPERATIONS[5:]
 
@@ -42,6 +49,10 @@ class InvalidWindow(ValueError):
     """A window is not a whole number of days, or an expression is given a second one."""
 
 
+class InvalidHalfLife(ValueError):
+    """A half life of which no weights are kept."""
+
+
 @dataclass(frozen=True, slots=True)
 class Measure:
     """One integer quantity: an operation over some events within a window.
@@ -54,21 +65,31 @@ class Measure:
         One of `MEASURES`.
     window : int or None
         Days before `as_of`, `EVER`, or None where nothing was said (read as ever).
+    reply : str
+        Event key that ends a wait; empty where the operation knows no waits.
+    half_life : int
+        Days after which a signal counts half; 0 where all count alike.
     """
 
     events: tuple[str, ...]
     operation: str
     window: int | None = None
+    reply: str = ""
+    half_life: int = 0
 
     def text(self) -> str:
         """Canonical form, part of the fingerprint."""
         events = " | ".join(self.events) or "any"
+        if self.reply:
+            events += f" until {self.reply}"
+        if self.half_life:
+            return f"{self.operation}({events}; half life {self.half_life})"
         values = " | ".join(VALUE_SOURCE.get(event.split("/")[0], "-") for event in self.events)
         source = f" of {values}" if self.operation in _READ_VALUE else ""
         return f"{self.operation}({events}; {self.window or 'ever'}){source}"
 
 
-_READ_VALUE: Final = ("sum_value", "last_value", "days_to_last_value")
+_READ_VALUE: Final = ("sum_value", "last_value", "previous_value", "days_to_last_value")
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,6 +243,11 @@ class Signals:
         return self._measure("distinct_days")
 
     @property
+    def distinct_weeks(self) -> Expression:
+        """Number of weeks with a signal, counted back from `as_of`; 0 if none."""
+        return self._measure("distinct_weeks")
+
+    @property
     def distinct_categories(self) -> Expression:
         """Number of different categories; signals without one are left out; 0 if none."""
         return self._measure("distinct_categories")
@@ -242,6 +268,11 @@ class Signals:
         return self._measure("last_value")
 
     @property
+    def previous_value(self) -> Expression:
+        """Value before `last_value`; among simultaneous ones the next smallest; NaN if none."""
+        return self._measure("previous_value")
+
+    @property
     def days_to_last_value(self) -> Expression:
         """Days from `as_of` to the time that `last_value` holds; negative if past."""
         return self._measure("days_to_last_value")
@@ -255,6 +286,63 @@ class Signals:
     def mean_gap(self) -> Expression:
         """Mean days between successive signals; NaN with fewer than two."""
         return self._measure("mean_gap")
+
+    @property
+    def gap_deviation(self) -> Expression:
+        """Standard deviation of the whole days between successive days with a signal.
+
+        Divided by the number of gaps less one; NaN with fewer than three such days.
+        """
+        return self._measure("gap_deviation")
+
+    def decayed_count(self, half_life: int) -> Expression:
+        """Number of signals, each counting half as much for every `half_life` days of age.
+
+        Ages are whole days, so the count does not change within a day. It looks at the whole
+        past and takes no window. 0 if none.
+
+        Raises
+        ------
+        InvalidHalfLife
+            If no weights of this half life are kept in `features.decay`.
+        """
+        if half_life not in HALF_LIVES:
+            raise InvalidHalfLife(
+                f"half life of {half_life!r} days; weights are kept for "
+                f"{', '.join(map(str, HALF_LIVES))}; choose one, or add a row to FIRST_HALVING"
+            )
+        return Expression((Measure(self.events, "decayed_count", EVER, half_life=half_life),))
+
+    def mean_wait(self, reply: str) -> Expression:
+        """Mean days from a signal to the next `reply`, at once included; NaN without any.
+
+        A signal that has no reply yet is left out: see `answered`.
+
+        Raises
+        ------
+        UnknownEvent
+            As `Signals`, or if a reply is one of these signals itself.
+        """
+        return Expression((self._waiting("mean_wait", reply),))
+
+    def answered(self, reply: str) -> Expression:
+        """Number of signals with a `reply` at once or later; 0 if none.
+
+        Raises
+        ------
+        UnknownEvent
+            As `mean_wait`.
+        """
+        return Expression((self._waiting("answered", reply),))
+
+    def _waiting(self, operation: str, reply: str) -> Measure:
+        _check_event_key(reply)
+        if reply in self.events or not self.events:
+            raise UnknownEvent(
+                f"'{reply}' would be its own reply; a reply is another event than those that "
+                "wait for it; name the two apart"
+            )
+        return Measure(self.events, operation, reply=reply)
 
 
 def _check_event_key(key: str) -> None:

@@ -18,6 +18,8 @@ DRIFT: Final = 0.2
 # A feature whose value would be another for so many customers, were older signals unknown,
 # needs those older signals.
 CHANGED: Final = 0.05
+# A decayed count never forgets quite: what changes by less than this part is the same value.
+SLIGHT: Final = 0.01
 
 
 def clocks(
@@ -75,7 +77,7 @@ def _needing_more(log: SignalLog, features: FeatureSet, as_of: int, since: int) 
     moments = np.full(len(people), as_of, dtype=np.int64)
     whole = feature_matrix(features, log, people, moments)
     part = feature_matrix(features, young, people, moments)
-    same = (whole == part) | (np.isnan(whole) & np.isnan(part))
+    same = np.isclose(whole, part, rtol=SLIGHT, atol=0.0, equal_nan=True)
     return np.asarray(1.0 - same.mean(axis=0))
 
 

@@ -6,10 +6,18 @@ import numpy as np
 import pytest
 
 from features.algebra import GROUPS, Feature, FeatureSet, InvalidFeature
-from features.expressions import Expression, InvalidWindow, Signals, UnknownEvent
+from features.decay import decayed_weights
+from features.expressions import (
+    Expression,
+    InvalidHalfLife,
+    InvalidWindow,
+    Signals,
+    UnknownEvent,
+)
 from features.signals import DAY, code
 
 ORDERS = Signals("Order Completed")
+EVENTS = ("Order Completed", "Page Viewed", "Ticket Opened", "Ticket Replied")
 
 
 def feature(name: str = "orders", **facts: object) -> Feature:
@@ -107,6 +115,65 @@ def test_a_second_window_is_refused(windowed_twice: Callable[[], Expression]) ->
         windowed_twice()
 
 
+def test_half_lives_and_replies_stand_in_the_fingerprint() -> None:
+    tickets = Signals("Ticket Opened")
+    assert ORDERS.decayed_count(21).text() == "decayed_count(Order Completed; half life 21)"
+    assert tickets.mean_wait("Ticket Replied").within(90).text() == (
+        "mean_wait(Ticket Opened until Ticket Replied; 90)"
+    )
+    assert tickets.answered("Ticket Replied").text() == (
+        "answered(Ticket Opened until Ticket Replied; ever)"
+    )
+    assert Signals("Points Earned").previous_value.text() == (
+        "previous_value(Points Earned; ever) of points"
+    )
+
+
+@pytest.mark.parametrize("half_life", [0, 8, -21])
+def test_a_half_life_without_weights_is_refused(half_life: int) -> None:
+    words = f"half life of {half_life} days; weights are kept for 7, 21, 60; choose one"
+    with pytest.raises(InvalidHalfLife, match=re.escape(words)):
+        ORDERS.decayed_count(half_life)
+
+
+def test_a_decayed_count_takes_no_window() -> None:
+    with pytest.raises(InvalidWindow, match=r"half life 7\) has a window already"):
+        ORDERS.decayed_count(7).within(28)
+
+
+@pytest.mark.parametrize(
+    ("waiting", "reply", "words"),
+    [
+        (ORDERS, "Order Completed", "'Order Completed' would be its own reply"),
+        (Signals.any(), "Ticket Replied", "'Ticket Replied' would be its own reply"),
+        (ORDERS, "Order Shiped", "did you mean 'Order Shipped'?"),
+    ],
+)
+def test_a_reply_is_another_known_event(waiting: Signals, reply: str, words: str) -> None:
+    with pytest.raises(UnknownEvent, match=re.escape(words)):
+        waiting.mean_wait(reply)
+
+
+def test_decays_and_waits_in_the_program_by_hand() -> None:
+    program = FeatureSet(
+        (
+            feature("a", expression=ORDERS.decayed_count(21)),
+            feature("b", expression=Signals("Page Viewed").decayed_count(7) + 1),
+            feature("c", expression=Signals("Ticket Opened").mean_wait("Ticket Replied")),
+        )
+    ).program
+    # Selectors in order: orders, pages, tickets; the half life of 7 days comes first.
+    seven, twenty_one = decayed_weights(7), decayed_weights(21)
+    np.testing.assert_array_equal(program.weights, [*seven, *twenty_one])
+    np.testing.assert_array_equal(program.decay_starts, [0, 1, 2, 2])
+    np.testing.assert_array_equal(program.weight_starts, [len(seven), 0])
+    np.testing.assert_array_equal(program.weight_stops, [len(seven) * 4, len(seven)])
+    np.testing.assert_array_equal(program.operations, [12, 12, 4, 0, 21])
+    np.testing.assert_array_equal(program.operands, [0, 1, 0, 0, 2])
+    reply = 1 + sorted(code(key) for key in EVENTS).index(code("Ticket Replied"))
+    np.testing.assert_array_equal(program.reply_kinds, [-1, -1, reply])
+
+
 @pytest.mark.parametrize(
     ("keys", "words"),
     [
@@ -167,7 +234,7 @@ def test_the_program_of_two_features_by_hand() -> None:
     np.testing.assert_array_equal(program.window_lengths, [2**62, 2 * DAY, 7 * DAY])
     np.testing.assert_array_equal(program.keeps_categories, [0, 0])
     np.testing.assert_array_equal(program.step_starts, [0, 3, 6])
-    np.testing.assert_array_equal(program.operations, [5, 4, 3, 11, 5, 1])
+    np.testing.assert_array_equal(program.operations, [5, 4, 3, 14, 5, 1])
     np.testing.assert_array_equal(program.operands, [2, 0, 0, 0, 1, 0])
     np.testing.assert_array_equal(program.numbers, [4.0])
     assert program.depth == 2

@@ -7,6 +7,7 @@ every expected number is the exact quotient, rounded once.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from decimal import Decimal
 from fractions import Fraction
 from itertools import pairwise
 
@@ -42,6 +43,11 @@ MESSAGES = (
     *("SMS Sent", "Push Notification Sent", "Call Made", "Letter Sent"),
     *(f"Communication Sent/{c}" for c in ("sms", "push", "call", "post", "inapp", "chat")),
 )
+TEXTS = ("SMS Sent", "Communication Sent/sms")
+PUSHES = ("Push Notification Sent", "Communication Sent/push")
+VISITS = ("Page Viewed", "Product Viewed", "Application Opened")
+SURVEYS_SENT = ("Survey Sent/nps", "Survey Sent/csat", "Survey Sent/ces")
+SURVEYS_ANSWERED = ("Survey Answered/nps", "Survey Answered/csat", "Survey Answered/ces")
 NOTHING = math.nan
 
 
@@ -71,8 +77,103 @@ def tenure(past: Past) -> float:
     return float(Fraction(AS_OF - min(f.occurred for f in past), DAY)) if past else NOTHING
 
 
-def order_days(past: Past) -> float:
-    return len({fact.occurred // DAY for fact in of(past, ("Order Completed",), 84)})
+def order_days(window: int) -> Callable[[Past], float]:
+    return days_with("Order Completed", days=window)
+
+
+def days_with(*events: str, days: int) -> Callable[[Past], float]:
+    return lambda past: len({fact.occurred // DAY for fact in of(past, events, days)})
+
+
+def order_weeks(past: Past) -> float:
+    """Weeks counted back from AS_OF: the first ends there and is seven days long."""
+    weeks = [(AS_OF - (n + 1) * 7 * DAY, AS_OF - n * 7 * DAY) for n in range(12)]
+    times = order_times(past)
+    return sum(any(begin <= time < end for time in times) for begin, end in weeks)
+
+
+def fading(*events: str, half_life: int) -> Callable[[Past], float]:
+    """Whole days old; the weights are whole numbers of 2**-30, each halving rounds down."""
+
+    def weight(age: int) -> int:
+        whole = Fraction(2**30 * Decimal(2) ** (-Decimal(age % half_life) / half_life))
+        return math.floor(round(whole) / Fraction(2 ** (age // half_life)))
+
+    def count(past: Past) -> float:
+        ages = [(AS_OF - fact.occurred) // DAY for fact in of(past, events)]
+        return float(Fraction(sum(weight(age) for age in ages), 2**30))
+
+    return count
+
+
+def lateness(past: Past) -> float:
+    usual = usual_gap(past)
+    return since_last("Order Completed")(past) / usual if usual > 0 else NOTHING
+
+
+def trend(measured: Callable[[int], Callable[[Past], float]]) -> Callable[[Past], float]:
+    """The last 28 days against the 28 before."""
+
+    def ratio(past: Past) -> float:
+        recent = measured(28)(past)
+        before = measured(56)(past) - recent
+        return recent / before if before else NOTHING
+
+    return ratio
+
+
+def gap_deviation(past: Past) -> float:
+    days = sorted({time // DAY for time in order_times(past)})
+    gaps = [later - earlier for earlier, later in pairwise(days)]
+    if len(gaps) < 2:
+        return NOTHING
+    mean = Fraction(sum(gaps), len(gaps))
+    variance = sum((gap - mean) ** 2 for gap in gaps) / (len(gaps) - 1)
+    return math.sqrt(variance)
+
+
+def refund_share(past: Past) -> float:
+    refunded = sum(fact.amount or 0 for fact in of(past, ("Order Refunded",), 365))
+    return float(Fraction(refunded, cents(past, 365))) if cents(past, 365) else NOTHING
+
+
+def next_replies(past: Past, days: int) -> list[int | None]:
+    """For each ticket how long until the next reply."""
+    replies = sorted(fact.occurred for fact in of(past, ("Ticket Replied",)))
+    opened = [fact.occurred for fact in of(past, ("Ticket Opened",), days)]
+    return [next((r - time for r in replies if r >= time), None) for time in opened]
+
+
+def unanswered_tickets(past: Past) -> float:
+    return next_replies(past, 90).count(None)
+
+
+def reply_hours(past: Past) -> float:
+    waits = [wait for wait in next_replies(past, 365) if wait is not None]
+    return float(Fraction(sum(waits), len(waits) * DAY)) * 24 if waits else NOTHING
+
+
+def change(kind: str) -> Callable[[Past], float]:
+    def less_the_one_before(past: Past) -> float:
+        stated = [f for f in of(past, (f"Survey Answered/{kind}",)) if f.value is not None]
+        stated.sort(key=lambda fact: (-fact.occurred, fact.value))
+        if len(stated) < 2:
+            return NOTHING
+        return float(Fraction((stated[0].value or 0) - (stated[1].value or 0), 1000))
+
+    return less_the_one_before
+
+
+def for_each(events: tuple[str, ...], sent: tuple[str, ...], days: int) -> Callable[[Past], float]:
+    def rate(past: Past) -> float:
+        messages = len(of(past, sent, days))
+        return float(Fraction(len(of(past, events, days)), messages)) if messages else NOTHING
+
+    return rate
+
+
+def total(event: str, days: int) -> Callable[[Past], float]:
+    return lambda past: sum(fact.value or 0 for fact in of(past, (event,), days))
 
 
 def order_times(past: Past) -> list[int]:
@@ -109,20 +210,8 @@ def discount_share(past: Past) -> float:
     return float(Fraction(discounts, before)) if before else NOTHING
 
 
-def departments(past: Past) -> float:
-    return len({f.department for f in of(past, ("Order Completed",), 365)} - {None})
-
-
-def for_each_email(event: str) -> Callable[[Past], float]:
-    def rate(past: Past) -> float:
-        sent = len(of(past, EMAILS, 90))
-        return float(Fraction(len(of(past, (event,), 90)), sent)) if sent else NOTHING
-
-    return rate
-
-
-def minutes_used(past: Past) -> float:
-    return sum(fact.value or 0 for fact in of(past, ("Feature Used",), 28))
+def departments(days: int) -> Callable[[Past], float]:
+    return lambda past: len({f.department for f in of(past, ("Order Completed",), days)} - {None})
 
 
 def last_of(past: Past, *events: str) -> int | None:
@@ -140,6 +229,11 @@ def answer(kind: str) -> Callable[[Past], float]:
         return NOTHING if thousandths is None else float(Fraction(thousandths, 1000))
 
     return score
+
+
+def last_stars(past: Past) -> float:
+    thousandths = last_of(past, "Review Written")
+    return NOTHING if thousandths is None else float(Fraction(thousandths, 1000))
 
 
 def points_balance(past: Past) -> float:
@@ -171,7 +265,119 @@ SENTENCES: dict[str, tuple[str, Callable[[Past], float]]] = {
     "orders_84d": ("Orders in the last 84 days", how_many("Order Completed", days=84)),
     "orders_365d": ("Orders in the last 365 days", how_many("Order Completed", days=365)),
     "orders_ever": ("Orders ever", how_many("Order Completed")),
-    "order_days_84d": ("Different days with an order in the last 84 days", order_days),
+    "order_days_28d": ("Different days with an order in the last 28 days", order_days(28)),
+    "order_days_84d": ("Different days with an order in the last 84 days", order_days(84)),
+    "order_days_365d": ("Different days with an order in the last 365 days", order_days(365)),
+    "order_weeks_84d": ("Weeks with an order among the last 12", order_weeks),
+    "orders_half_life_7d": (
+        "Orders, each counting half as much for every 7 days of its age",
+        fading("Order Completed", half_life=7),
+    ),
+    "orders_half_life_21d": (
+        "Orders, each counting half as much for every 21 days of its age",
+        fading("Order Completed", half_life=21),
+    ),
+    "orders_half_life_60d": (
+        "Orders, each counting half as much for every 60 days of its age",
+        fading("Order Completed", half_life=60),
+    ),
+    "orders_trend_28d": (
+        "Orders in the last 28 days for each order in the 28 days before",
+        trend(lambda days: how_many("Order Completed", days=days)),
+    ),
+    "lateness": ("Time since the last order, in usual gaps between orders", lateness),
+    "gap_deviation_days": (
+        "Standard deviation of the days from one day with an order to the next",
+        gap_deviation,
+    ),
+    "spend_trend_28d": (
+        "Money spent on orders in the last 28 days for each unit spent in the 28 days before",
+        trend(lambda days: lambda past: cents(past, days)),
+    ),
+    "refund_share_365d": (
+        "Money refunded for each unit spent on orders in the last 365 days",
+        refund_share,
+    ),
+    "visit_days_28d": (
+        "Different days with a visit in the last 28 days",
+        days_with(*VISITS, days=28),
+    ),
+    "visits_half_life_7d": (
+        "Visits, each counting half as much for every 7 days of its age",
+        fading(*VISITS, half_life=7),
+    ),
+    "visits_trend_28d": (
+        "Visits in the last 28 days for each visit in the 28 days before",
+        trend(lambda days: how_many(*VISITS, days=days)),
+    ),
+    "days_since_email_clicked": (
+        "Days since a link in an e-mail was last clicked",
+        since_last("Email Link Clicked"),
+    ),
+    "email_opens_half_life_21d": (
+        "E-mails opened, each counting half as much for every 21 days of its age",
+        fading("Email Opened", half_life=21),
+    ),
+    "app_days_28d": (
+        "Different days on which the app was opened in the last 28 days",
+        days_with("Application Opened", days=28),
+    ),
+    "days_since_app_opened": (
+        "Days since the app was last opened",
+        since_last("Application Opened"),
+    ),
+    "push_tap_rate_90d": (
+        "Taps for each push notification sent in the last 90 days",
+        for_each(("Push Notification Tapped",), PUSHES, 90),
+    ),
+    "tickets_unanswered_90d": (
+        "Support tickets opened in the last 90 days and followed by no reply yet",
+        unanswered_tickets,
+    ),
+    "ticket_reply_hours_365d": (
+        "Mean hours from a support ticket to the next reply, among those of the last 365 days "
+        "that have one",
+        reply_hours,
+    ),
+    "nps_change": (
+        "Last answer to 'how likely are you to recommend us' less the one before",
+        change("nps"),
+    ),
+    "csat_change": ("Last answer to 'how satisfied are you' less the one before", change("csat")),
+    "surveys_sent_365d": (
+        "Surveys sent in the last 365 days",
+        how_many(*SURVEYS_SENT, days=365),
+    ),
+    "survey_answer_rate_365d": (
+        "Answers for each survey sent in the last 365 days",
+        for_each(SURVEYS_ANSWERED, SURVEYS_SENT, 365),
+    ),
+    "review_last": ("Stars of the last review", last_stars),
+    "shares_365d": (
+        "Times something was shared with others in the last 365 days",
+        how_many("Content Shared", days=365),
+    ),
+    "points_earned_84d": (
+        "Loyalty points earned in the last 84 days",
+        total("Points Earned", 84),
+    ),
+    "points_redeemed_365d": (
+        "Loyalty points redeemed in the last 365 days",
+        total("Points Redeemed", 365),
+    ),
+    "renewals_ever": ("Times a subscription was renewed", how_many("Subscription Renewed")),
+    "texts_sent_28d": (
+        "Text messages (SMS) sent in the last 28 days",
+        how_many(*TEXTS, days=28),
+    ),
+    "pushes_sent_28d": (
+        "Push notifications sent in the last 28 days",
+        how_many(*PUSHES, days=28),
+    ),
+    "contacts_half_life_7d": (
+        "Messages sent on any channel, each counting half as much for every 7 days of its age",
+        fading(*MESSAGES, half_life=7),
+    ),
     "usual_gap_days": ("Mean days between orders", usual_gap),
     "last_gap_days": ("Days between the last two orders", last_gap),
     "spend_28d": ("Money spent on orders in the last 28 days", spend(28)),
@@ -187,8 +393,9 @@ SENTENCES: dict[str, tuple[str, Callable[[Past], float]]] = {
     ),
     "departments_365d": (
         "Different departments ordered from in the last 365 days",
-        departments,
+        departments(365),
     ),
+    "departments_84d": ("Different departments ordered from in the last 84 days", departments(84)),
     "refunds_365d": ("Refunds in the last 365 days", how_many("Order Refunded", days=365)),
     "pages_7d": ("Pages viewed in the last 7 days", how_many("Page Viewed", days=7)),
     "pages_28d": ("Pages viewed in the last 28 days", how_many("Page Viewed", days=28)),
@@ -215,11 +422,11 @@ SENTENCES: dict[str, tuple[str, Callable[[Past], float]]] = {
     "emails_sent_28d": ("E-mails sent in the last 28 days", how_many(*EMAILS, days=28)),
     "email_open_rate_90d": (
         "Opens for each e-mail sent in the last 90 days",
-        for_each_email("Email Opened"),
+        for_each(("Email Opened",), EMAILS, 90),
     ),
     "email_click_rate_90d": (
         "Clicks for each e-mail sent in the last 90 days",
-        for_each_email("Email Link Clicked"),
+        for_each(("Email Link Clicked",), EMAILS, 90),
     ),
     "days_since_email_opened": (
         "Days since an e-mail was last opened",
@@ -230,7 +437,7 @@ SENTENCES: dict[str, tuple[str, Callable[[Past], float]]] = {
         "Times the app was opened in the last 28 days",
         how_many("Application Opened", days=28),
     ),
-    "minutes_used_28d": ("Minutes of use in the last 28 days", minutes_used),
+    "minutes_used_28d": ("Minutes of use in the last 28 days", total("Feature Used", 28)),
     "tickets_open": ("Support tickets opened and not yet resolved", tickets_open),
     "tickets_90d": (
         "Support tickets opened in the last 90 days",
@@ -302,14 +509,17 @@ EVENTS = (
     *("Order Shipped", "Order Delivered", "Order Refunded", "Page Viewed", "Product Viewed"),
     *("Product Added", "Checkout Started", "Products Searched", "Email Opened"),
     *("Email Link Clicked", "Unsubscribed", "Application Opened", "Feature Used"),
-    *("Ticket Opened", "Ticket Resolved", "Survey Answered/nps", "Survey Answered/csat"),
+    *("Ticket Opened",) * 3,  # a wait needs a ticket and a reply
+    *("Ticket Replied",) * 3,
+    *("Ticket Resolved", "Survey Answered/nps", "Survey Answered/csat"),
     *("Survey Answered/ces", "Survey Answered", "Review Written", "Referral Made"),
     *("Coupon Redeemed", "Points Earned", "Points Redeemed", "Subscription Started"),
     *("Subscription Renewed", "Subscription Cancelled", "Signed Up", "Relationship Ended"),
-    *("Something Unheard Of", "Trait Set"),
+    *("Something Unheard Of", "Trait Set", "Content Shared", "Push Notification Tapped"),
+    *SURVEYS_SENT,
     *MESSAGES,
 )
-EDGES = [days * DAY + off for days in (0, 1, 7, 28, 84, 90, 365) for off in (-1, 0, 1)]
+EDGES = [days * DAY + off for days in (0, 1, 7, 21, 28, 56, 84, 90, 365) for off in (-1, 0, 1)]
 
 IN_A_MONTH = AS_OF + 30 * DAY
 

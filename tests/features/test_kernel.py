@@ -1,7 +1,9 @@
 """The kernel's every operation against brute force, and its promises about bits."""
 
 import hashlib
+import math
 import os
+import statistics
 import subprocess
 import sys
 from fractions import Fraction
@@ -17,6 +19,7 @@ from hypothesis import strategies as st
 from features import kernel
 from features.algebra import Feature, FeatureSet
 from features.batch import UnusableRows, UnusableSignals, feature_matrix, feature_row
+from features.decay import HALF_LIVES, ONE
 from features.definitions import FEATURES
 from features.expressions import MEASURES, OPERATIONS, Expression, Signals
 from features.signals import ABSENT, DAY, EMPTY, SignalColumns, SignalLog, code
@@ -49,19 +52,27 @@ def brute_force(operation: str, signals: list[Signal]) -> float:
     times = sorted(signal[1] for signal in signals)
     stated = [signal for signal in signals if signal[4] != ABSENT]
     newest = [s[4] for s in stated if s[1] == max(t[1] for t in stated)]
+    ranked = [s[4] for s in sorted(stated, key=lambda s: (-s[1], s[4]))]
     gaps = [late - early for early, late in pairwise(times)]
+    day_gaps = [late - early for early, late in pairwise(sorted({t // DAY for t in times}))]
     answers = {
         "count": lambda: len(signals),
         "sum_amount": lambda: sum(s[3] for s in signals if s[3] != ABSENT),
         "sum_value": lambda: sum(s[4] for s in stated),
         "distinct_days": lambda: len({time // DAY for time in times}),
+        "distinct_weeks": lambda: len({(AS_OF - 1 - time) // (7 * DAY) for time in times}),
         "distinct_categories": lambda: len({s[5] for s in signals} - {0}),
         "recency": lambda: Fraction(AS_OF - times[-1], DAY) if times else nan,
         "age": lambda: Fraction(AS_OF - times[0], DAY) if times else nan,
         "last_value": lambda: min(newest) if newest else nan,
+        "previous_value": lambda: ranked[1] if len(ranked) > 1 else nan,
         "days_to_last_value": lambda: Fraction(min(newest) - AS_OF, DAY) if newest else nan,
         "last_gap": lambda: Fraction(gaps[-1], DAY) if gaps else nan,
         "mean_gap": lambda: Fraction(sum(gaps), len(gaps) * DAY) if gaps else nan,
+        # Squared by the library it is exact in fractions, and its root is rounded once.
+        "gap_deviation": lambda: (
+            math.sqrt(statistics.variance(map(Fraction, day_gaps))) if len(day_gaps) > 1 else nan
+        ),
     }
     return float(answers[operation]())
 
@@ -72,13 +83,15 @@ SELECTORS = {
     "anything": (Signals.any(), {OPENED, SENT, OTHER}),
 }
 WINDOWS = (1, 3, 30, None)
+# These take a half life or a reply, and have tests of their own below.
+PLAIN = [m for m in MEASURES if m not in ("decayed_count", "answered", "mean_wait")]
 ALL_MEASURES = FeatureSet(
     tuple(
         named(
             f"{operation}_{name}_{days or 'ever'}",
             getattr(selector, operation).within(days) if days else getattr(selector, operation),
         )
-        for operation in MEASURES
+        for operation in PLAIN
         for name, (selector, _) in SELECTORS.items()
         for days in WINDOWS
     )
@@ -104,6 +117,7 @@ signal = st.builds(
 def test_the_kernel_numbers_its_operations_as_the_algebra_does() -> None:
     numbers = [getattr(kernel, operation.upper()) for operation in OPERATIONS]
     assert numbers == list(range(len(OPERATIONS)))
+    assert kernel.WEIGHT_ONE == ONE
 
 
 @settings(max_examples=300, deadline=None)
@@ -117,7 +131,7 @@ def test_every_operation_over_every_window_is_what_brute_force_finds(
             operation,
             [s for s in known if s[0] in codes and (not days or s[1] >= AS_OF - days * DAY)],
         )
-        for operation in MEASURES
+        for operation in PLAIN
         for _, codes in SELECTORS.values()
         for days in WINDOWS
     ]
@@ -151,6 +165,72 @@ def test_the_last_value_among_simultaneous_ones_is_the_smallest() -> None:
     last = Signals("Email Opened").last_value
     assert value_of(last, [opened(5, value=7), opened(5, value=-3), opened(5)]) == -3
     assert value_of(last, [opened(5), opened(6, value=7)]) == 7
+
+
+def test_the_previous_value_is_the_one_before_the_last_and_the_next_smallest_at_once() -> None:
+    previous = Signals("Email Opened").previous_value
+    assert value_of(previous, [opened(5, value=7), opened(6, value=-3), opened(5)]) == -3
+    assert value_of(previous, [opened(5, value=7), opened(5, value=9), opened(6, value=1)]) == 9
+    np.testing.assert_equal(value_of(previous, [opened(5, value=7)]), nan)
+
+
+def test_a_decayed_count_is_a_sum_of_powers_of_one_half() -> None:
+    for half_life in HALF_LIVES:
+        fading = Signals("Email Opened").decayed_count(half_life)
+        two_halvings = [opened(2 * half_life * DAY + 5), opened(half_life * DAY), opened(1)]
+        assert value_of(fading, two_halvings) == 1.75
+        assert value_of(fading, [opened(31 * half_life * DAY)]) == 0  # less than can be kept
+        ages = [1, 8, 30, 100, 365]
+        by_formula = sum(2 ** (-age / half_life) for age in ages)
+        found = value_of(fading, [opened(age * DAY) for age in ages])
+        assert found == pytest.approx(by_formula, abs=len(ages) * 1.5 / 2**30)
+
+
+def test_a_decayed_count_is_the_same_all_day_and_looks_at_any_age() -> None:
+    fading = Signals("Email Opened").decayed_count(21)
+    a_day = [value_of(fading, [opened(3 * DAY + off)]) for off in (0, 1, DAY // 2, DAY - 1)]
+    assert len(set(a_day)) == 1
+    assert value_of(fading, [opened(4 * DAY)]) < a_day[0]
+    assert value_of(fading, [opened(3000 * DAY), opened(36_500 * DAY)]) == 0
+
+
+def test_two_half_lives_of_two_selectors_are_kept_apart() -> None:
+    both = FeatureSet(
+        (
+            named("a", Signals("Email Opened").decayed_count(7)),
+            named("b", Signals("Email Sent").decayed_count(60)),
+            named("c", Signals("Email Opened").decayed_count(60)),
+            named("d", Signals("Email Opened").count.within(3)),
+        )
+    )
+    past = columns([opened(7 * DAY), (SENT, AS_OF - 120 * DAY, 0, ABSENT, ABSENT, 0)])
+    row = feature_row(both, past, AS_OF)
+    assert row.tolist() == [0.5, 0.25, pytest.approx(2 ** (-7 / 60)), 0]
+
+
+waits = st.lists(
+    st.tuples(st.sampled_from([SENT, SENT, OPENED, OTHER]), st.integers(1, 12) | before_as_of),
+    max_size=25,
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(waits)
+def test_a_wait_lasts_until_the_next_reply_at_once_included(past: list[tuple[int, int]]) -> None:
+    signals = [(event, AS_OF - at, AS_OF - at, ABSENT, ABSENT, 0) for event, at in past]
+    for days in WINDOWS:
+        sent = [s[1] for s in signals if s[0] == SENT and s[1] < AS_OF]
+        sent = [time for time in sent if not days or time >= AS_OF - days * DAY]
+        replies = sorted(s[1] for s in signals if s[0] == OPENED and s[1] < AS_OF)
+        found = [next((r - time for r in replies if r >= time), None) for time in sent]
+        waited = [wait for wait in found if wait is not None]
+        mean = float(Fraction(sum(waited), len(waited) * DAY)) if waited else nan
+        for expression, expected in (
+            (Signals("Email Sent").answered("Email Opened"), len(waited)),
+            (Signals("Email Sent").mean_wait("Email Opened"), mean),
+        ):
+            within = expression.within(days) if days else expression
+            np.testing.assert_equal(value_of(within, signals), expected)
 
 
 def test_many_categories_are_counted_apart() -> None:

@@ -15,6 +15,7 @@ from models.classifier import WrongRows
 from models.explain import ReasonTexts
 
 FloatArray = NDArray[np.float64]
+WIDTH = len(FEATURES)
 
 
 @pytest.fixture
@@ -106,9 +107,9 @@ def test_who_is_not_at_risk_has_no_probability(
 
 
 def test_a_row_of_another_shape_is_refused(bundle: Bundle) -> None:
-    with pytest.raises(WrongRows, match=r"a row of shape \(1, 54\); must be \(54,\)"):
-        bundle.expect(np.zeros((1, 54)), FEATURES, None)
-    with pytest.raises(WrongRows, match=r"must be float64 of shape \(n, 54\)"):
+    with pytest.raises(WrongRows, match=rf"a row of shape \(1, {WIDTH}\); must be \({WIDTH},\)"):
+        bundle.expect(np.zeros((1, WIDTH)), FEATURES, None)
+    with pytest.raises(WrongRows, match=rf"must be float64 of shape \(n, {WIDTH}\)"):
         bundle.expect(np.zeros(3), FEATURES, None)
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from features.definitions import FEATURES
 from models.classifier import (
     BaseRate,
     Classifier,
@@ -20,6 +21,7 @@ from models.classifier import (
 )
 
 FloatArray = NDArray[np.float64]
+WIDTH = len(FEATURES)
 
 
 @pytest.mark.parametrize("kind", ["forest", "regression", "rule", "base"])
@@ -74,7 +76,7 @@ def test_the_rule_reads_its_band(rule: Classifier) -> None:
 
 
 @pytest.mark.parametrize(
-    "rows", [np.zeros((2, 3)), np.zeros(54), np.zeros((1, 54), dtype=np.float32)]
+    "rows", [np.zeros((2, 3)), np.zeros(WIDTH), np.zeros((1, WIDTH), dtype=np.float32)]
 )
 def test_rows_of_another_shape_or_type_are_refused(rule: Classifier, rows: FloatArray) -> None:
     words = f"rows of shape {rows.shape} and type {rows.dtype}; must be float64 of shape (n, "
