@@ -38,6 +38,12 @@ AsOfOption = Annotated[
 ]
 
 
+BundleArgument = Annotated[
+    str | None,
+    typer.Argument(help="First letters of a bundle's name; the challenger if not given."),
+]
+
+
 class WrongUse(ValueError):
     """The command cannot be carried out as it was given."""
 
@@ -219,6 +225,61 @@ def train(
     recipe = Recipe(targets, seed, changed_settings(BoosterSettings(), changed or ()))
     retrained = retrain(place, looked_from(place, as_of), recipe, Narrator(quiet=as_json))
     show(result_lines(retrained), result_record(retrained), as_json)
+
+
+@app.command()
+def evaluate(
+    bundle: BundleArgument = None,
+    home: HomeOption = DEFAULT_HOME,
+    as_of: AsOfOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Compare a bundle with the one in service, on later snapshots new to both."""
+    from training.evaluate import compare, named_bundle
+    from training.narrator import Narrator
+    from training.results import comparison_lines, comparison_record, verdict_line
+
+    place = Home(home)
+    now = looked_from(place, as_of)
+    found = compare(place, named_bundle(place, bundle), now, Narrator(quiet=as_json))
+    show([*comparison_lines(found), verdict_line(found)], comparison_record(found), as_json)
+
+
+@app.command()
+def promote(
+    bundle: BundleArgument = None,
+    home: HomeOption = DEFAULT_HOME,
+    as_of: AsOfOption = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Even if a gate says no; the history will say so.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Put a bundle into service if every gate says yes; exit code 1 if one says no."""
+    from training.evaluate import named_bundle
+    from training.narrator import Narrator
+    from training.promote import promote as put_into_service
+    from training.results import promotion_lines, promotion_record
+
+    place = Home(home)
+    now, narrator = looked_from(place, as_of), Narrator(quiet=as_json)
+    found = put_into_service(place, named_bundle(place, bundle), now, force, narrator)
+    show(promotion_lines(found), promotion_record(found), as_json)
+    if not found.promoted:
+        raise SystemExit(1)
+
+
+@app.command()
+def rollback(home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False) -> None:
+    """Put the bundle that served before back into service."""
+    from training.promote import roll_back
+
+    place = Home(home)
+    place.about()
+    before, after = roll_back(place)
+    line = f"bundle {after[:12]} is in service again; {before[:12]} is not any more"
+    record = {"champion": f"sha256:{after}", "was": f"sha256:{before}"}
+    show([line], record, as_json)
 
 
 @app.command()

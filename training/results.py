@@ -1,9 +1,11 @@
-"""What a training came to, as a table for people and as a record for programs."""
+"""What training, comparing and promoting came to: tables for people, records for programs."""
 
 from collections.abc import Iterator
 from dataclasses import asdict
 
 from models.bundle import Measured
+from training.evaluate import Comparison, Contest
+from training.promote import Promotion
 from training.retrain import Retrained
 
 HEADER = (
@@ -32,6 +34,84 @@ def result_record(retrained: Retrained) -> dict[str, object]:
         "metrics": [asdict(measured) for measured in bundle.metrics],
         "notes": list(bundle.notes),
     }
+
+
+def comparison_lines(comparison: Comparison) -> list[str]:
+    """Champion and challenger side by side, then every gate, then what to do."""
+    lines = [f"champion {comparison.champion[:12]}, challenger {comparison.challenger[:12]}"]
+    if comparison.contests:
+        lines.append(
+            f"{'target':<22} {'measure':<18} {'champion':>9} {'challenger':>10}  difference"
+        )
+    for contest in comparison.contests:
+        lines.extend(_contest_lines(contest))
+    lines.extend(comparison.notes)
+    lines.extend(
+        f"{'yes' if gate.passed else 'NO '}  {gate.name}: {gate.says}" for gate in comparison.gates
+    )
+    return lines
+
+
+def verdict_line(comparison: Comparison) -> str:
+    """What the gates allow."""
+    if comparison.passed:
+        return "Every gate says yes: `nextbest promote` puts the challenger into service"
+    return "A gate says no: the champion stays, unless you `nextbest promote --force`"
+
+
+def comparison_record(comparison: Comparison) -> dict[str, object]:
+    """The same for programs."""
+    return {
+        "champion": f"sha256:{comparison.champion}",
+        "challenger": f"sha256:{comparison.challenger}",
+        "passed": comparison.passed,
+        "contests": [asdict(contest) for contest in comparison.contests],
+        "gates": [asdict(gate) for gate in comparison.gates],
+        "notes": list(comparison.notes),
+    }
+
+
+def promotion_lines(promotion: Promotion) -> list[str]:
+    """The comparison, and what was done."""
+    lines = comparison_lines(promotion.comparison)
+    if not promotion.promoted:
+        return [*lines, verdict_line(promotion.comparison)]
+    how = ", forced although a gate said no" if promotion.forced else ""
+    return [
+        *lines,
+        f"bundle {promotion.after[:12]} is in service{how}; "
+        f"`nextbest rollback` returns to {promotion.before[:12]}",
+    ]
+
+
+def promotion_record(promotion: Promotion) -> dict[str, object]:
+    """The same for programs."""
+    return comparison_record(promotion.comparison) | {
+        "promoted": promotion.promoted,
+        "forced": promotion.forced,
+    }
+
+
+def _contest_lines(contest: Contest) -> Iterator[str]:
+    old, new = contest.champion, contest.challenger
+    where = (
+        f"{contest.rows:,} rows of {contest.customers:,} customers at {contest.snapshots} snapshots"
+    )
+    if old.auc is not None and new.auc is not None and contest.auc is not None:
+        gap = contest.auc
+        yield _beside(contest.target, "AUC", old.auc, new.auc) + (
+            f"  {gap.difference:+.4f} ({gap.low:+.4f} to {gap.high:+.4f})"
+        )
+    gap = contest.loss
+    yield _beside("", "log loss", old.log_loss, new.log_loss) + (
+        f"  {100 * gap.difference:+.2f} % ({100 * gap.low:+.2f} to {100 * gap.high:+.2f} %)"
+    )
+    yield _beside("", "calibration error", old.calibration_error, new.calibration_error)
+    yield f"{'':<22} {where}"
+
+
+def _beside(target: str, measure: str, old: float, new: float) -> str:
+    return f"{target:<22} {measure:<18} {old:>9.4f} {new:>10.4f}"
 
 
 def _place(retrained: Retrained) -> Iterator[str]:

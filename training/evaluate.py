@@ -1,0 +1,311 @@
+"""Champion against challenger, on later snapshots that neither was trained on."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.definitions import FEATURES
+from features.history import History
+from features.home import Home
+from features.signals import Int64Array, SignalLog
+from models.bundle import Bundle, load_bundle
+from models.evaluation import DamagedEvaluation, NoEvaluation, load_evaluation, report_folder
+from models.targets import Target
+from serving.store import Store
+from training import gates
+from training.dataset import (
+    Schedule,
+    ScheduleRules,
+    data_end,
+    first_order,
+    schedule,
+    training_table,
+)
+from training.metrics import (
+    Interval,
+    auc,
+    auc_difference,
+    calibration_error,
+    log_loss,
+    loss_difference,
+    losses,
+)
+from training.narrator import Narrator
+
+FloatArray = NDArray[np.float64]
+Int8Array = NDArray[np.int8]
+
+# Fewer compared customers than this, and the interval of a difference says nothing.
+FEWEST_COMPARED: Final = 30
+
+
+class UnknownBundle(LookupError):
+    """A bundle was named that the home does not hold, or none waits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """One bundle on the rows of one target; `auc` is None where one answer came only."""
+
+    auc: float | None
+    log_loss: float
+    calibration_error: float
+
+
+@dataclass(frozen=True, slots=True)
+class Contest:
+    """Two bundles on the same rows of one target.
+
+    Attributes
+    ----------
+    auc : Interval or None
+        Challenger less champion.
+    loss : Interval
+        Relative difference of the log loss, challenger less champion; below 0 is better.
+    verdict : str
+        See `training.gates.verdict`.
+    """
+
+    target: str
+    rows: int
+    customers: int
+    snapshots: int
+    champion: Figures
+    challenger: Figures
+    auc: Interval | None
+    loss: Interval
+    verdict: str
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """All contests, what the gates make of them, and in words what could not be compared."""
+
+    champion: str
+    challenger: str
+    contests: tuple[Contest, ...]
+    gates: tuple[gates.Gate, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether no gate says no."""
+        return all(gate.passed for gate in self.gates)
+
+
+@dataclass(frozen=True, slots=True)
+class _Pair:
+    champion: Bundle
+    challenger: Bundle
+
+
+def named_bundle(home: Home, name: str | None) -> str:
+    """sha256 of the bundle that a name, at least four letters of it, stands for.
+
+    Parameters
+    ----------
+    name : str or None
+        None: the challenger.
+
+    Raises
+    ------
+    UnknownBundle
+        If none or several begin so, or no challenger waits.
+    """
+    if name is None:
+        with Store.open(home.store) as store:
+            waiting = store.challenger()
+        if waiting is None:
+            raise UnknownBundle(
+                f"{home.path}: no challenger waits; make one with `nextbest train`, "
+                f"or name a bundle: {_listed(home)}"
+            )
+        return waiting
+    wanted = name.removeprefix("sha256:")
+    found = [sha for sha in _bundles(home) if sha.startswith(wanted)]
+    if len(wanted) < 4 or not found:
+        raise UnknownBundle(
+            f"{home.path}: no bundle '{name}'; at least four letters of its name are needed; "
+            f"there are {_listed(home)}"
+        )
+    if len(found) > 1:
+        raise UnknownBundle(f"{home.path}: {len(found)} bundles begin with '{name}'; write more")
+    return found[0]
+
+
+def compare(home: Home, challenger: str, as_of: int, narrator: Narrator) -> Comparison:
+    """The champion against another bundle, on what is known at `as_of`.
+
+    Raises
+    ------
+    UnknownBundle
+        If no champion serves, or it is the challenger itself.
+    DamagedBundle
+        If one of the two cannot be used.
+    """
+    with Store.open(home.store) as store:
+        champion = store.champion()
+    if champion is None:
+        raise UnknownBundle(
+            f"{home.path}: no bundle is in service to compare with; run `nextbest train`"
+        )
+    if champion == challenger:
+        raise UnknownBundle(
+            f"bundle {champion[:12]} is in service itself; name another: {_listed(home)}"
+        )
+    pair = _Pair(
+        load_bundle(home.bundles / champion, FEATURES),
+        load_bundle(home.bundles / challenger, FEATURES),
+    )
+    with narrator.step("Reading the history"):
+        log = History(home.signals).load(received_before=as_of)
+    end = data_end(log, as_of)
+    plan = _plan(log, pair, end)
+    with narrator.step("Comparing on later snapshots"):
+        contests = tuple(_contests(home, log, pair, plan, end))
+    return Comparison(
+        champion, challenger, contests, tuple(_gates(pair, contests)), tuple(_notes(pair, plan))
+    )
+
+
+def _notes(pair: _Pair, plan: Schedule) -> Iterator[str]:
+    yield from plan.notes
+    for name in pair.challenger.classifiers:
+        if name not in pair.champion.classifiers:
+            yield f"{name}: new; the champion has no such score."
+
+
+def _plan(log: SignalLog, pair: _Pair, end: int) -> Schedule:
+    """The newest test snapshots whose answers are known at the end of the data."""
+    window = pair.challenger.targets.longest_window_days
+    return schedule(first_order(log, end), end, window, ScheduleRules())
+
+
+def _unseen_from(home: Home, bundle: Bundle, target: str) -> int:
+    """The first moment from which on a bundle has seen no answer: where its own test began.
+
+    Where that is not known, everything it may have seen is left out.
+    """
+    try:
+        return load_evaluation(report_folder(home, bundle.sha256))[target].first_as_of
+    except (NoEvaluation, DamagedEvaluation):
+        return bundle.as_of
+
+
+def _contests(
+    home: Home, log: SignalLog, pair: _Pair, plan: Schedule, end: int
+) -> Iterator[Contest]:
+    targets = pair.challenger.targets
+    table = training_table(log, FEATURES, targets, Schedule((), plan.test), end)
+    rng = np.random.default_rng(1)  # a comparison repeated says the same
+    for target in targets.targets:
+        if target.name not in table.answers or not _comparable(pair, target):
+            continue
+        clean = max(_unseen_from(home, bundle, target.name) for _, bundle in _both(pair))
+        asked = (table.answers[target.name].values >= 0) & (table.as_of >= clean)
+        if asked.any():
+            rows = table.rows[asked]
+            yield _contest(
+                target.name,
+                _Answers(
+                    table.answers[target.name].values[asked],
+                    table.customers[asked],
+                    len(np.unique(table.as_of[asked])),
+                ),
+                {name: one.classifiers[target.name].predict(rows) for name, one in _both(pair)},
+                rng,
+            )
+
+
+def _comparable(pair: _Pair, target: Target) -> bool:
+    """Whether both bundles answer the same question."""
+    name = target.name
+    if any(name not in bundle.classifiers for _, bundle in _both(pair)):
+        return False
+    return _question(pair.champion.targets[name]) == _question(target)
+
+
+def _question(target: Target) -> tuple[str, str, int, int]:
+    return target.outcome, target.event, target.window_days, target.at_risk_days
+
+
+def _both(pair: _Pair) -> tuple[tuple[str, Bundle], tuple[str, Bundle]]:
+    return ("champion", pair.champion), ("challenger", pair.challenger)
+
+
+@dataclass(frozen=True, slots=True)
+class _Answers:
+    answers: Int8Array
+    customers: Int64Array
+    snapshots: int
+
+
+def _contest(
+    target: str,
+    found: _Answers,
+    scores: Mapping[str, FloatArray],
+    rng: np.random.Generator,
+) -> Contest:
+    answers, customers = found.answers, found.customers
+    new, old = scores["challenger"], scores["champion"]
+    both = 0 < int(np.sum(answers)) < len(answers)
+    loss = loss_difference(customers, losses(answers, new), losses(answers, old), rng)
+    people = len(np.unique(customers))
+    return Contest(
+        target=target,
+        rows=len(answers),
+        customers=people,
+        snapshots=found.snapshots,
+        champion=_figures(answers, old, both),
+        challenger=_figures(answers, new, both),
+        auc=auc_difference(customers, answers, new, old, rng) if both else None,
+        loss=loss,
+        verdict=gates.verdict(loss) if people >= FEWEST_COMPARED else gates.UNTESTED,
+    )
+
+
+def _figures(answers: Int8Array, scores: FloatArray, both: bool) -> Figures:
+    return Figures(
+        auc(answers, scores) if both else None,
+        log_loss(answers, scores),
+        calibration_error(answers, scores),
+    )
+
+
+def _gates(pair: _Pair, contests: tuple[Contest, ...]) -> Iterator[gates.Gate]:
+    """Every gate that a challenger has to pass, with its numbers."""
+    found = {contest.target: contest for contest in contests}
+    for name in pair.champion.classifiers:
+        if name not in pair.challenger.classifiers:
+            yield gates.Gate(
+                f"{name}: still scored", False, "the champion has this score, the challenger not"
+            )
+        elif name not in found and _comparable(pair, pair.challenger.targets[name]):
+            yield gates.Gate(
+                f"{name}: compared", False, "no later snapshot that neither was trained on"
+            )
+        elif name not in found:
+            yield gates.Gate(
+                f"{name}: same question",
+                True,
+                "targets.toml asks something else now, so the two are not compared",
+            )
+        else:
+            contest = found[name]
+            yield gates.loss_gate(name, contest.verdict, contest.loss, contest.customers)
+            yield gates.calibration_gate(
+                name, contest.challenger.calibration_error, contest.champion.calibration_error
+            )
+
+
+def _bundles(home: Home) -> list[str]:
+    if not home.bundles.is_dir():
+        return []
+    return sorted(path.name for path in home.bundles.iterdir() if not path.name.startswith("."))
+
+
+def _listed(home: Home) -> str:
+    return ", ".join(sha[:12] for sha in _bundles(home)) or "none yet; run `nextbest train`"
