@@ -2,7 +2,7 @@
 
 import hmac
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -13,6 +13,7 @@ from sqlalchemy.dialects.sqlite import insert
 from features.signals import DAY
 from models.expectation import Reason, Score
 from serving import tables
+from serving.outcome_kinds import NOT_SENT, WENT_OUT
 from serving.records import NO_CONTACT, Candidate, Consent, Contact, Decision, Ledger, Refusal
 
 CONTACT_DAYS: Final = 366  # no cap looks further back than a year
@@ -39,6 +40,11 @@ _CLAIMED: Final = (
 _LOCK: Final = insert(tables.customer_lock).on_conflict_do_update(
     index_elements=["customer_id"], set_={"turns": tables.customer_lock.c.turns + 1}
 )
+_REPORTED: Final = sa.exists().where(tables.outcomes.c.decision_id == tables.decisions.c.id)
+# A message that was not sent was no contact. Reports that it went out weigh more than that one.
+_GIVEN_BACK: Final = _REPORTED.where(tables.outcomes.c.outcome == NOT_SENT) & ~_REPORTED.where(
+    tables.outcomes.c.outcome.in_(WENT_OUT)
+)
 _CONTACTS: Final = (
     sa.select(
         tables.decisions.c.as_of,
@@ -51,6 +57,7 @@ _CONTACTS: Final = (
         tables.decisions.c.communication != NO_CONTACT,
         tables.decisions.c.as_of > sa.bindparam("since"),
         tables.decisions.c.as_of <= sa.bindparam("until"),
+        ~_GIVEN_BACK,
     )
     .order_by(tables.decisions.c.as_of, tables.decisions.c.sequence)
 )
@@ -75,6 +82,8 @@ _CHANGES: Final = (
     )
 )
 _LOG: Final = insert(tables.decisions)
+_CONSENT_COUNT: Final = sa.select(sa.func.count()).select_from(tables.consents)
+_KEEP_CONSENT: Final = insert(tables.consents).on_conflict_do_nothing()
 
 
 class IdempotencyConflict(ValueError):
@@ -221,6 +230,29 @@ def consent_of(
         if not objection
     }
     return consents, any(row.objection for row in rows)
+
+
+def keep_consents(connection: sa.Connection, changes: Sequence[ConsentLike], now: int) -> int:
+    """Keep changes of consent; the same change twice is kept once. How many were new."""
+    if not changes:
+        return 0
+    rows = [
+        {
+            "customer_id": change.customer_id,
+            "channel": change.channel,
+            "purpose": change.purpose,
+            "given": int(change.given),
+            "objection": int(change.objection),
+            "evidence": change.evidence,
+            "occurred_at": int(change.occurred_at),
+            "received_at": int(change.received_at),
+            "recorded_at": now,
+        }
+        for change in changes
+    ]
+    before = connection.scalar(_CONSENT_COUNT) or 0
+    connection.execute(_KEEP_CONSENT, rows)
+    return (connection.scalar(_CONSENT_COUNT) or 0) - before
 
 
 def log_decision(

@@ -6,14 +6,13 @@ choosing is read there, under the customer's lock, and the answer is given after
 
 import hashlib
 import hmac
-import os
 import secrets
+import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
-from types import ModuleType
 from typing import Final
 
 import sqlalchemy as sa
@@ -21,6 +20,15 @@ from sqlalchemy.dialects.sqlite import insert
 
 from features.signals import SignalColumns, pack, unpack
 from serving import tables
+from serving.events import Item
+from serving.inbox import (
+    Verdict,
+    quarantine_counts,
+    take_in,
+    taken_over,
+    waiting_rows,
+    with_waiting,
+)
 from serving.ledger import (
     CRISIS_PAUSE,
     NOTHING_MORE,
@@ -30,12 +38,17 @@ from serving.ledger import (
     IdempotencyConflict,
     InvalidDecision,
     claim,
+    consent_of,
     is_paused,
+    keep_consents,
     ledger_of,
     lock_customer,
     log_decision,
 )
+from serving.outcome_kinds import NOT_SENT
+from serving.outcomes import Kept, Outcome, Report, keep_outcome, outcomes_of
 from serving.records import Decision, Ledger
+from serving.sqlite_file import OldSqlite, opened, require_sqlite, sqlite_version
 from serving.succession import (
     PROMOTED,
     Change,
@@ -48,12 +61,6 @@ from serving.succession import (
 )
 from serving.turnstile import StoreBusy, Turnstile
 
-try:  # the one that brings its own SQLite; where it has no wheel, Python's will do if new enough
-    import pysqlite3 as driver
-except ModuleNotFoundError:  # pragma: no cover - other platforms
-    import sqlite3 as driver
-
-OLDEST_SQLITE: Final = (3, 51, 3)  # earlier ones can lose commits when a write-ahead log restarts
 PATIENCE_SECONDS: Final = (
     0.8  # below the service's deadline of 1 s, so that the store gives up first
 )
@@ -72,6 +79,10 @@ _CONSENT_CHANGED: Final = sa.exists().where(
     tables.consents.c.customer_id == tables.decisions.c.customer_id,
     tables.consents.c.recorded_at >= tables.decisions.c.recorded_at,
 )
+_NOT_SENT: Final = sa.exists().where(
+    tables.outcomes.c.decision_id == tables.decisions.c.id,
+    tables.outcomes.c.outcome == NOT_SENT,
+)
 _STANDING: Final = (
     sa.select(tables.decisions.c.answer)
     .where(
@@ -81,6 +92,7 @@ _STANDING: Final = (
         tables.decisions.c.as_of <= sa.bindparam("now"),
         tables.decisions.c.valid_until > sa.bindparam("now"),
         ~_CONSENT_CHANGED,
+        ~_NOT_SENT,
     )
     .order_by(tables.decisions.c.as_of.desc(), tables.decisions.c.sequence.desc())
     .limit(1)
@@ -95,12 +107,10 @@ __all__ = [
     "StoreBusy",
     "StoreFailed",
     "UnusableStore",
+    "require_sqlite",
+    "sqlite_version",
     "wall_clock",
 ]
-
-
-class OldSqlite(ValueError):
-    """The SQLite library is one that can lose acknowledged commits."""
 
 
 class UnusableStore(ValueError):
@@ -111,30 +121,9 @@ class StoreFailed(ValueError):
     """SQLite could not write."""
 
 
-def require_sqlite(version: tuple[int, ...]) -> None:
-    """Refuse a SQLite library that can lose acknowledged commits.
-
-    Raises
-    ------
-    OldSqlite
-        If it is older than `OLDEST_SQLITE`.
-    """
-    if version < OLDEST_SQLITE:
-        raise OldSqlite(
-            f"SQLite {'.'.join(map(str, version))} can lose commits; "
-            f"{'.'.join(map(str, OLDEST_SQLITE))} or newer is needed; "
-            "install the package pysqlite3, or a newer Python build"
-        )
-
-
 def wall_clock() -> int:
     """The present, microseconds UTC. Used for the log's own times, never for a decision."""
     return time.time_ns() // 1000
-
-
-def sqlite_version() -> str:
-    """Version of the SQLite library in use."""
-    return str(driver.sqlite_version)
 
 
 class Store:
@@ -146,7 +135,7 @@ class Store:
         self._reader, self._writer = engines
         self._turnstile = turnstile
         self._clock = clock
-        self._together: sa.Connection | None = None
+        self._thread = threading.local()
 
     @classmethod
     def open(
@@ -164,11 +153,7 @@ class Store:
         UnusableStore
             If the file is no store, or one of another version.
         """
-        require_sqlite(driver.sqlite_version_info)
-        make_private_file(path)
-        engines = (connect(path, driver, "query_only=on"), connect(path, driver, "query_only=off"))
-        sa.event.listen(engines[1], "begin", begin_immediate)
-        store = cls(engines, Turnstile(path, patience), clock)
+        store = cls(opened(path), Turnstile(path, patience), clock)
         try:
             with store._writing() as connection:
                 tables.METADATA.create_all(connection)
@@ -209,8 +194,10 @@ class Store:
 
     @contextmanager
     def _writing(self) -> Iterator[sa.Connection]:
-        if self._together is not None:
-            yield self._together
+        shared: sa.Connection | None = getattr(self._thread, "connection", None)
+        if shared is not None:
+            with shared.begin_nested():  # what fails is undone alone, the others stay
+                yield shared
             return
         try:
             with self._turnstile.turn(), self._writer.begin() as connection:
@@ -223,17 +210,18 @@ class Store:
 
     @contextmanager
     def together(self) -> Iterator[None]:
-        """Many records, one commit: for a batch in one thread, some hundred at a time.
+        """Many records of one thread, one commit: some dozens at a time.
 
-        A disk sync is most of what a decision costs; all calls inside share one. Either all of
-        them are kept or none. Others wait meanwhile, so keep it short.
+        A disk sync is most of what a decision costs; all calls inside share one. A call that
+        fails is undone alone; the end keeps all others, or none. Everybody else waits
+        meanwhile, so compute before and only record inside.
         """
         with self._writing() as connection:
-            self._together = connection
+            self._thread.connection = connection
             try:
                 yield
             finally:
-                self._together = None
+                self._thread.connection = None
 
     # What the store knows of the data set and of customers
 
@@ -252,7 +240,10 @@ class Store:
             )
 
     def put_customers(self, customers: Iterable[tuple[str, SignalColumns]]) -> int:
-        """Keep these customers' signals, replacing what was kept of each; how many they were."""
+        """Keep these customers' signals, replacing what was kept of each; how many they were.
+
+        Signals that came over HTTP and wait for the history are kept with them.
+        """
         written, waiting = 0, iter(customers)
         now = self._clock()
         row = insert(tables.customers)
@@ -261,11 +252,11 @@ class Store:
             set_={"signals": row.excluded.signals, "written_at": row.excluded.written_at},
         )
         while some := list(islice(waiting, ROWS_A_TURN)):
-            rows = [
-                {"customer_id": customer_id, "signals": pack(signals), "written_at": now}
-                for customer_id, signals in some
-            ]
             with self._writing() as connection:
+                rows = [
+                    {"customer_id": customer_id, "signals": pack(signals), "written_at": now}
+                    for customer_id, signals in with_waiting(connection, some)
+                ]
                 connection.execute(row, rows)
             written += len(rows)
         return written
@@ -294,31 +285,59 @@ class Store:
         new, waiting = 0, iter(changes)
         now = self._clock()
         while some := list(islice(waiting, ROWS_A_TURN)):
-            rows = [
-                {
-                    "customer_id": change.customer_id,
-                    "channel": change.channel,
-                    "purpose": change.purpose,
-                    "given": int(change.given),
-                    "objection": int(change.objection),
-                    "evidence": change.evidence,
-                    "occurred_at": int(change.occurred_at),
-                    "received_at": int(change.received_at),
-                    "recorded_at": now,
-                }
-                for change in some
-            ]
             with self._writing() as connection:
-                count = sa.select(sa.func.count()).select_from(tables.consents)
-                before = connection.scalar(count)
-                connection.execute(insert(tables.consents).on_conflict_do_nothing(), rows)
-                new += (connection.scalar(count) or 0) - (before or 0)
+                new += keep_consents(connection, some, now)
         return new
 
     def ledger(self, customer_id: str, as_of: int) -> Ledger:
         """What a decision at `as_of` would read under the lock; for a look that decides nothing."""
         with self._reader.connect() as connection:
             return ledger_of(connection, customer_id, as_of)
+
+    def objected(self, customer_id: str, as_of: int) -> bool:
+        """Whether an objection to direct marketing is on record: then nobody is scored."""
+        with self._reader.connect() as connection:
+            return consent_of(connection, customer_id, as_of)[1]
+
+    # What comes over HTTP
+
+    def receive(self, items: Sequence[Item], known_by: int) -> tuple[Verdict, ...]:
+        """Take in a batch of items in one transaction; one verdict each. See `inbox.take_in`."""
+        with self._writing() as connection:
+            return take_in(connection, items, self._clock(), known_by)
+
+    def waiting_rows(self) -> list[tuple[str, str]]:
+        """Message id and row (JSON) of every signal that the history has yet to get."""
+        with self._reader.connect() as connection:
+            return waiting_rows(connection)
+
+    def taken_over(self, message_ids: Sequence[str]) -> None:
+        """Note that the history has these signals."""
+        waiting = iter(message_ids)
+        while some := list(islice(waiting, ROWS_A_TURN)):
+            with self._writing() as connection:
+                taken_over(connection, some, self._clock())
+
+    def quarantine_counts(self) -> dict[str, int]:
+        """How many items over HTTP were put aside, by reason in words."""
+        with self._reader.connect() as connection:
+            return quarantine_counts(connection)
+
+    def keep_outcome(self, outcome: Outcome, report: Report) -> Kept:
+        """Append an outcome of a decision; see `outcomes.keep_outcome`.
+
+        Raises
+        ------
+        UnknownDecision, ImpossibleOutcome
+            If there is no such decision, or it cannot have had this outcome.
+        """
+        with self._writing() as connection:
+            return keep_outcome(connection, outcome, report)
+
+    def outcomes(self, decision_id: str) -> tuple[Outcome, ...]:
+        """Outcomes of a decision, in the order in which they came."""
+        with self._reader.connect() as connection:
+            return outcomes_of(connection, decision_id)
 
     # Keys, champion, switch
 
@@ -459,7 +478,7 @@ class Store:
         """Answer of the last decision that still holds at `now`; None if there is none.
 
         A decision stops standing when its time is over, when any consent of the customer was
-        recorded since, or while the crisis switch is on.
+        recorded since, when its message was not sent, or while the crisis switch is on.
         """
         asked = {"customer": customer_id, "now": now, "asked": scope}
         with self._reader.connect() as connection:
@@ -483,49 +502,6 @@ def brought_up_to_date(connection: sa.Connection) -> str:
     version = sa.update(tables.meta).where(tables.meta.c.key == "schema")
     connection.execute(version.values(value=tables.SCHEMA_VERSION))
     return tables.SCHEMA_VERSION
-
-
-def make_private_file(path: Path) -> None:
-    """Make an empty file that only its owner may read, unless there is one already."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-    except FileExistsError:
-        return
-
-
-def connect(path: Path, module: ModuleType, pragma: str) -> sa.Engine:
-    """Engine whose connections survive a power cut and leave no deleted bytes behind."""
-    engine = sa.create_engine(
-        sa.URL.create("sqlite", database=str(path)),
-        module=module,
-        # None: SQLite's own transactions, begun by us; the driver shall begin none.
-        connect_args={"isolation_level": None, "timeout": 1.0},
-        hide_parameters=True,  # an error's text may reach a log; what customers did must not
-    )
-    pragmas = (
-        "journal_mode=wal",
-        "synchronous=full",  # each commit reaches the disk before it is answered
-        "busy_timeout=1000",
-        "foreign_keys=on",
-        "secure_delete=on",
-        "trusted_schema=off",
-        pragma,
-    )
-
-    def prepare(connection: object, _: object) -> None:
-        cursor = connection.cursor()  # type: ignore[attr-defined]
-        for line in pragmas:
-            cursor.execute(f"PRAGMA {line}")
-        cursor.close()
-
-    sa.event.listen(engine, "connect", prepare)
-    return engine
-
-
-def begin_immediate(connection: sa.Connection) -> None:
-    """Take the write lock at the start: a lock taken half-way can fail half-way."""
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
 def hash_of_key(key: str) -> str:

@@ -90,6 +90,47 @@ decisions = sa.Table(
     sa.Index("decisions_by_customer", "customer_id", "as_of"),
 )
 
+# What became of a decision: each kind of outcome once.
+outcomes = sa.Table(
+    "outcomes",
+    METADATA,
+    sa.Column("sequence", sa.Integer, primary_key=True),
+    sa.Column("decision_id", sa.Text, sa.ForeignKey("decisions.id"), nullable=False),
+    sa.Column("outcome", sa.Text, nullable=False),
+    sa.Column("occurred_at", sa.Integer, nullable=False),
+    sa.Column("received_at", sa.Integer, nullable=False),
+    sa.Column("amount", sa.Integer),  # minor currency units
+    sa.UniqueConstraint("decision_id", "outcome"),
+    sa.CheckConstraint("typeof(occurred_at) = 'integer' AND typeof(received_at) = 'integer'"),
+)
+
+# Signals that came over HTTP. They wait here for the history, which is the record; the customer's
+# packed signals hold them at once. Afterwards the row stays a while, to know a repeated message.
+received = sa.Table(
+    "received",
+    METADATA,
+    sa.Column("message_id", sa.Text, primary_key=True),
+    sa.Column("content", sa.Text, nullable=False),  # hash of what was said
+    sa.Column("customer_id", sa.Text, nullable=False),
+    sa.Column("received_at", sa.Integer, nullable=False),
+    sa.Column("waits", sa.Integer, nullable=False),
+    sa.Column("row", sa.Text, nullable=False),  # JSON: canonical columns; empty once taken over
+    sa.Column("signal", sa.LargeBinary, nullable=False),  # see signals.pack
+    sa.CheckConstraint("waits IN (0, 1)"),
+    sa.Index("received_waiting", "waits", "customer_id"),
+)
+
+# Items that made no sense, as they stood.
+quarantine = sa.Table(
+    "quarantine",
+    METADATA,
+    sa.Column("sequence", sa.Integer, primary_key=True),
+    sa.Column("recorded_at", sa.Integer, nullable=False),
+    sa.Column("message_id", sa.Text, nullable=False),
+    sa.Column("reasons", sa.Text, nullable=False),  # JSON: name -> words
+    sa.Column("item", sa.Text, nullable=False),
+)
+
 idempotency = sa.Table(
     "idempotency",
     METADATA,

@@ -24,7 +24,10 @@ HOMES = {
     "numba": {"features/kernel.py"},
     "sklearn": {"training/fit.py", "training/baselines.py"},
     "sqlalchemy": {
+        "serving/inbox.py",
         "serving/ledger.py",
+        "serving/outcomes.py",
+        "serving/sqlite_file.py",
         "serving/store.py",
         "serving/succession.py",
         "serving/tables.py",
