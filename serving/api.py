@@ -21,6 +21,8 @@ from features.signals import SECOND
 from serving import schemas
 from serving.answer import Json, Surroundings, encoded, flat, rendered
 from serving.champion import Champion
+from serving.console.pages import Console
+from serving.console.session import Sessions, secret_of
 from serving.decision import fallback
 from serving.desk import Question, answer_to
 from serving.security import CALLER, Guard, log_failure, problem
@@ -97,8 +99,10 @@ def create_app(
     app = FastAPI(title=TITLE, version=VERSION, description=ABOUT, docs_url=None, redoc_url=None)
     app.state.service = service
     add_routes(app)
+    sessions = Sessions(secret_of(settings.home), service.store.key_hash_is_known, clock)
+    app.router.routes.extend(Console(service, Home(settings.home), sessions).routes())
     app.add_exception_handler(HTTPException, unserved)
-    app.add_middleware(Guard, key_is_known=service.store.key_is_known)
+    app.add_middleware(Guard, key_is_known=service.store.key_is_known, session_holds=sessions.holds)
     app.openapi = partial(document, app)  # type: ignore[method-assign]
     return app
 

@@ -1,0 +1,246 @@
+"""One customer's page: why this person, why this message."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from markupsafe import Markup
+
+from features.signals import EMPTY, SignalColumns
+from serving.answer import Json
+from serving.console import words
+from serving.console.charts import Step, drawn_waterfall, waterfall
+from serving.console.looking import Looking, Said, SaidReason, SaidScore, said_of
+from serving.console.timeline import Entry, timeline
+from serving.console.twins import Rows
+from serving.records import NO_CONTACT
+
+# Shares of all points of a score. Less than slight was folded into the rest by the model's side.
+STRONG: Final = 0.25
+MODERATE: Final = 0.10
+GROUP_NAMES: Final = {
+    "email": "E-mail",
+    "app": "App",
+    "web": "Visits",
+    "other": "Smaller signals",
+    "pressure": "Messages sent",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ReasonShown:
+    """One sentence, with how much it weighs."""
+
+    text: str
+    points: float
+    strength: str
+    group: str
+
+    @property
+    def raises(self) -> bool:
+        """Whether it raises the score."""
+        return self.points >= 0
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreShown:
+    """One score with its meaning; `value` is None where the score does not speak of them."""
+
+    name: str
+    title: str
+    value: float | None
+    band: str
+    meaning: str
+    everybody: str
+    served_by: str
+    window_days: int
+    note: str
+    reasons: tuple[ReasonShown, ...]
+    steps: tuple[Step, ...]
+    picture: Markup
+
+    @property
+    def adds_up(self) -> float:
+        """What the steps come to, in percent."""
+        return self.steps[-1].end if self.steps else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class OtherShown:
+    """A communication that was allowed and not chosen."""
+
+    title: str
+    name: str
+    net: str
+
+
+@dataclass(frozen=True, slots=True)
+class RefusalShown:
+    """A communication that was refused, and the nearest change that would let it through."""
+
+    title: str
+    name: str
+    rule: str
+    change: str
+
+
+@dataclass(frozen=True, slots=True)
+class CustomerPage:
+    """All that the page of one customer says.
+
+    Attributes
+    ----------
+    answer : Said
+        What the service would answer, or answered and still holds to.
+    standing : bool
+        Whether the answer is one that was given and logged.
+    """
+
+    answer: Said
+    standing: bool
+    silent: bool
+    title: str
+    message_class: str
+    scores: tuple[ScoreShown, ...]
+    margin: str
+    others: tuple[OtherShown, ...]
+    refusals: tuple[RefusalShown, ...]
+    entries: tuple[Entry, ...]
+
+    @property
+    def left_out(self) -> tuple[ScoreShown, ...]:
+        """Scores that do not speak of this customer."""
+        return tuple(score for score in self.scores if score.value is None)
+
+    def record(self) -> dict[str, Json]:
+        """The JSON twin: the answer as a call gets it, and the timeline."""
+        said: dict[str, Json] = {**self.answer}  # type: ignore[dict-item]
+        return {
+            "answer": said,
+            "standing": self.standing,
+            "timeline": [
+                {"day": entry.day, "latest_at": entry.at, "text": entry.text, "count": entry.count}
+                for entry in self.entries
+            ],
+        }
+
+    def rows(self) -> Rows:
+        """The CSV twin: a fact a row."""
+        answer = self.answer
+        rows: list[tuple[str | float | None, ...]] = [
+            ("communication", answer["communication"], answer["expected_net"], self.title)
+        ]
+        rows += [("stage", answer["stage"], None, words.STAGES.get(answer["stage"], ""))]
+        rows += [("flag", flag, None, words.FLAGS.get(flag, "")) for flag in answer["flags"]]
+        for score in self.scores:
+            rows.append(("score", score.name, score.value, score.meaning or score.note))
+            rows += [("reason", score.name, one.points, one.text) for one in score.reasons]
+        rows += [
+            ("alternative", one["communication"], one["expected_net"], "")
+            for one in answer["alternatives"]
+        ]
+        rows += [
+            ("refusal", one["communication"], None, f"{one['rule']}: {one['change']}")
+            for one in answer["refusals"]
+        ]
+        rows += [("signal", entry.at, entry.count, entry.text) for entry in self.entries]
+        return Rows(("what", "name", "value", "words"), tuple(rows))
+
+
+class UnknownCustomer(LookupError):
+    """The store has never heard of this customer."""
+
+
+def customer_page(customer_id: str, looking: Looking) -> CustomerPage:
+    """The page of one customer, from what the service would answer and from their signals.
+
+    Raises
+    ------
+    UnknownCustomer
+        If there is nothing to show.
+    """
+    signals = looking.store.customer_signals(customer_id)
+    if signals is None:
+        raise UnknownCustomer(
+            f"no customer {customer_id} in {looking.surroundings.about.name}; look at the spelling"
+        )
+    return page_of(said_of(customer_id, looking), looking, signals)
+
+
+def page_of(answer: Said, looking: Looking, signals: SignalColumns = EMPTY) -> CustomerPage:
+    """The page of an answer."""
+    name, currency = answer["communication"], answer["currency"]
+    margin = answer["scores"].get("expected_margin")
+    value = None if margin is None else margin["value"]
+    return CustomerPage(
+        answer=answer,
+        standing=bool(answer["decision_id"]),
+        silent=name == NO_CONTACT,
+        title=looking.title(name),
+        message_class=looking.message_class(name),
+        scores=tuple(
+            score_shown(score, answer["scores"][score], answer["reasons"])
+            for score in words.SHARES
+            if score in answer["scores"]
+        ),
+        margin="" if value is None else words.money(value, currency),
+        others=tuple(
+            OtherShown(
+                looking.title(one["communication"]),
+                one["communication"],
+                words.money(one["expected_net"], currency),
+            )
+            for one in answer["alternatives"]
+        ),
+        refusals=tuple(
+            RefusalShown(
+                looking.title(one["communication"]),
+                one["communication"],
+                words.RULES.get(one["rule"], words.plain(one["rule"])),
+                one["change"],
+            )
+            for one in answer["refusals"]
+        ),
+        entries=timeline(signals, looking.as_of, currency),
+    )
+
+
+def score_shown(name: str, score: SaidScore, reasons: list[SaidReason]) -> ScoreShown:
+    """One score in words, with the steps that lead to it."""
+    value, rate, title = score["value"], score["base_rate"], words.SCORES[name]
+    mine = [reason for reason in reasons if reason["score"] == name]
+    steps: tuple[Step, ...] = ()
+    picture = Markup()
+    if value is not None and mine:
+        # The starting point is what the points leave: all are tenths, so that the sum is seen
+        # to be right. It may differ by a tenth or two from the model's own.
+        points = [(group_name(reason["code"]), reason["points"]) for reason in mine]
+        start = round(100 * value, 1) - sum(step for _, step in points)
+        steps = waterfall(title, round(start, 1), points)
+        picture = drawn_waterfall(steps, f"{title}: from the starting point to the score")
+    return ScoreShown(
+        name=name,
+        title=title,
+        value=value,
+        band="" if value is None else words.band(value, rate),
+        meaning="" if value is None else words.of_a_hundred(name, value, score["window_days"]),
+        everybody=words.percent(rate),
+        served_by=words.MODELS.get(score["served_by"], words.plain(score["served_by"])),
+        window_days=score["window_days"],
+        note=score["note"],
+        reasons=tuple(reason_shown(reason, mine) for reason in mine),
+        steps=steps,
+        picture=picture,
+    )
+
+
+def reason_shown(reason: SaidReason, all_of_score: list[SaidReason]) -> ReasonShown:
+    """One reason with the word for its weight."""
+    whole = sum(abs(one["points"]) for one in all_of_score) or 1.0
+    share = abs(reason["points"]) / whole
+    strength = "strong" if share >= STRONG else "moderate" if share >= MODERATE else "slight"
+    return ReasonShown(reason["text"], reason["points"], strength, group_name(reason["code"]))
+
+
+def group_name(code: str) -> str:
+    """What a group of features is called on a page."""
+    return GROUP_NAMES.get(code.lower(), words.plain(code).capitalize())

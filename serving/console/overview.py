@@ -1,0 +1,326 @@
+"""Everybody at a glance: totals, the mix of communications, and six people who show the range."""
+
+import hashlib
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from serving.console.looking import Looking, Said, said_of
+from serving.console.words import HIGH, LOW, SHARES, band
+from serving.decision import customer_at
+from serving.records import NO_CONTACT
+from serving.security import log_failure
+
+# Looking at somebody takes 2 ms. Above this many a stable sample stands for all.
+MOST_LOOKED_AT: Final = 5_000
+CART_HOURS: Final = 2.0  # the cart we look for was left about so long ago
+
+
+@dataclass(frozen=True, slots=True)
+class Total:
+    """How many have a high score, and the margin that is expected of them together."""
+
+    score: str
+    asked: int
+    high: int
+    margin: float
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """One person of the six; no `customer_id` if there is nobody like that today."""
+
+    kind: str
+    title: str
+    looked_for: str
+    customer_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """What Home shows; counts are of the customers looked at.
+
+    Attributes
+    ----------
+    known, looked_at : int
+        Customers in the store; less are looked at where they are very many.
+    stages, flags, communications : tuple of (name, count), most frequent first
+    """
+
+    known: int
+    looked_at: int
+    totals: tuple[Total, ...]
+    stages: tuple[tuple[str, int], ...]
+    flags: tuple[tuple[str, int], ...]
+    communications: tuple[tuple[str, int], ...]
+    people: tuple[Shown, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of person to show: who fits, and who fits best (the smallest)."""
+
+    name: str
+    title: str
+    looked_for: str
+    fits: Callable[[Said, Looking], bool]
+    rank: Callable[[Said, Looking], float]
+
+
+def overview(looking: Looking, seen: Callable[[int, int], None] = lambda _, __: None) -> Overview:
+    """Look at everybody, or at a stable sample of very many.
+
+    Parameters
+    ----------
+    seen : (so many, of so many) -> None
+        Told now and then how far it is.
+    """
+    known = looking.store.customer_ids()
+    chosen, quick = sample(known, MOST_LOOKED_AT), looking.without_reasons()
+    found = []
+    for place, customer_id in enumerate(chosen):
+        found.append(said_of(customer_id, quick))
+        if place % 50 == 0:
+            seen(place, len(chosen))
+    return Overview(
+        known=len(known),
+        looked_at=len(chosen),
+        totals=tuple(total(score, found) for score in SHARES if any_asked(score, found)),
+        stages=counted(one["stage"] for one in found),
+        flags=counted(flag for one in found for flag in one["flags"]),
+        communications=counted(one["communication"] for one in found),
+        people=six_people(found, quick),
+    )
+
+
+def sample(customer_ids: Sequence[str], most: int) -> tuple[str, ...]:
+    """At most so many, the same ones every time, whatever their ids look like."""
+    if len(customer_ids) <= most:
+        return tuple(customer_ids)
+    return tuple(sorted(customer_ids, key=lambda one: hashlib.sha256(one.encode()).digest())[:most])
+
+
+def counted(names: Iterable[str]) -> tuple[tuple[str, int], ...]:
+    """Names with how often they came, most frequent first."""
+    return tuple(Counter(names).most_common())
+
+
+def any_asked(score: str, found: Sequence[Said]) -> bool:
+    """Whether the bundle has this score for anybody."""
+    return any(value_of(one, score) is not None for one in found)
+
+
+def total(score: str, found: Sequence[Said]) -> Total:
+    """How many have it high, and what they are expected to bring."""
+    asked = [one for one in found if value_of(one, score) is not None]
+    high = [one for one in asked if band_of(one, score) == HIGH]
+    margin = sum(value_of(one, "expected_margin") or 0.0 for one in high)
+    return Total(score, len(asked), len(high), margin)
+
+
+def value_of(one: Said, score: str) -> float | None:
+    """A score of an answer, None where there is none."""
+    found = one["scores"].get(score)
+    return None if found is None else found["value"]
+
+
+def band_of(one: Said, score: str) -> str:
+    """High, medium, low, or nothing where there is no score."""
+    value = value_of(one, score)
+    return "" if value is None else band(value, one["scores"][score]["base_rate"])
+
+
+# ---- The six -------------------------------------------------------------------------------
+
+
+def six_people(found: Sequence[Said], looking: Looking) -> tuple[Shown, ...]:
+    """For each kind the one who fits best; nobody twice."""
+    taken: set[str] = set()
+    shown = []
+    for kind in KINDS:
+        fitting = [
+            one
+            for one in found
+            if not one["fallback"]
+            and one["arm"] == "policy"
+            and one["customer_id"] not in taken
+            and kind.fits(one, looking)
+        ]
+        best = min(
+            fitting, key=lambda one: (kind.rank(one, looking), one["customer_id"]), default=None
+        )
+        chosen = None if best is None else best["customer_id"]
+        taken |= set() if chosen is None else {chosen}
+        shown.append(Shown(kind.name, kind.title, kind.looked_for, chosen))
+    return tuple(shown)
+
+
+def _flagged(one: Said, flag: str) -> bool:
+    return flag in one["flags"]
+
+
+def _sends(one: Said) -> bool:
+    return one["communication"] != NO_CONTACT
+
+
+def _asked_to_refer(one: Said, looking: Looking) -> bool:
+    """An advocate who gets what only advocates get."""
+    return _flagged(one, "advocate") and looking.requires(one["communication"]) == ("advocate",)
+
+
+def _helped(one: Said, looking: Looking) -> bool:
+    """High risk, and a message whose worth rests on that risk."""
+    at_risk = band_of(one, "churn_risk") == HIGH
+    return at_risk and "churn_risk" in looking.rests_on(one["communication"])
+
+
+def _left_alone(one: Said, looking: Looking) -> bool:
+    """Sure to buy, little risk, reachable, and yet nothing is worth sending."""
+    sure = band_of(one, "repurchase_likelihood") == HIGH and band_of(one, "churn_risk") == LOW
+    return sure and not _sends(one) and not _flagged(one, "complaint_open")
+
+
+def _held_back(one: Said, looking: Looking) -> bool:
+    """An open complaint: no marketing, at most the answer that is owed."""
+    silent_or_owed = looking.message_class(one["communication"]) != "marketing"
+    return _flagged(one, "complaint_open") and silent_or_owed
+
+
+def _answered(one: Said, looking: Looking) -> bool:
+    """A detractor, without an open ticket, who gets an answer."""
+    owed = _sends(one) and looking.message_class(one["communication"]) == "service"
+    return _flagged(one, "detractor") and not _flagged(one, "complaint_open") and owed
+
+
+def _cart_left(one: Said, looking: Looking) -> bool:
+    """Something in the cart, and a message that needs just that."""
+    return _flagged(one, "cart_open") and "cart_open" in looking.requires(one["communication"])
+
+
+def _by_net(one: Said, looking: Looking) -> float:
+    return -one["expected_net"]
+
+
+def _by_repurchase(one: Said, looking: Looking) -> float:
+    # Whoever may hear of something, and is still left alone, shows it best.
+    return (0 if one["alternatives"] else 10) - (value_of(one, "repurchase_likelihood") or 0.0)
+
+
+def _by_margin(one: Said, looking: Looking) -> float:
+    return -(value_of(one, "expected_margin") or 0.0)
+
+
+def _by_cart_age(one: Said, looking: Looking) -> float:
+    """Hours between the cart and the two hours that we look for."""
+    return abs(cart_hours(one["customer_id"], looking) - CART_HOURS)
+
+
+def cart_hours(customer_id: str, looking: Looking) -> float:
+    """Hours since something was put in the cart."""
+    signals = looking.store.customer_signals(customer_id)
+    if signals is None:
+        return float("inf")
+    features = customer_at(customer_id, signals, looking.as_of, looking.engine).features
+    days = features["days_since_product_added"]
+    return float("inf") if days != days else 24 * days
+
+
+KINDS: Final = (
+    Kind(
+        "promoter",
+        "A loyal promoter, asked for a referral",
+        "somebody who would recommend us, and to whom that is worth a question",
+        _asked_to_refer,
+        _by_net,
+    ),
+    Kind(
+        "at_risk",
+        "Somebody at risk, helped",
+        "a high churn risk, and a message that is worth more than it costs",
+        _helped,
+        _by_net,
+    ),
+    Kind(
+        "left_alone",
+        "A sure buyer, left alone",
+        "somebody who buys anyway, and for whom no message is worth its price",
+        _left_alone,
+        _by_repurchase,
+    ),
+    Kind(
+        "complaint",
+        "An open complaint: marketing held back",
+        "an open support ticket, which stops all marketing",
+        _held_back,
+        _by_margin,
+    ),
+    Kind(
+        "detractor",
+        "A detractor, answered by a person",
+        "somebody who answered 0 to 6, and is owed an answer",
+        _answered,
+        _by_margin,
+    ),
+    Kind(
+        "cart",
+        "A cart, left about two hours ago",
+        "something in the cart, not ordered, and a reminder that suits",
+        _cart_left,
+        _by_cart_age,
+    ),
+)
+
+
+# ---- Computed once -------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class Progress:
+    """How far a look at everybody is."""
+
+    seen: int = 0
+    of: int = 0
+
+
+@dataclass(slots=True)
+class Lookout:
+    """The overview of what is in service, made once beside the requests and kept."""
+
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _key: tuple[str, ...] = ()
+    _found: Overview | None = None
+    _failed: bool = False
+    _progress: Progress = field(default_factory=Progress)
+
+    def latest(self, key: tuple[str, ...], looking: Looking) -> Overview | Progress:
+        """The overview for `key`, or how far it is; the first who asks starts it.
+
+        Parameters
+        ----------
+        key : tuple of str
+            What it depends on; another key is another overview.
+        """
+        with self._lock:
+            if key != self._key or self._failed:
+                self._key, self._found, self._failed = key, None, False
+                self._progress = Progress()
+                work = (key, looking, self._progress)
+                threading.Thread(target=self._look, args=work, daemon=True).start()
+            return self._progress if self._found is None else self._found
+
+    def _look(self, key: tuple[str, ...], looking: Looking, progress: Progress) -> None:
+        def seen(so_many: int, of_so_many: int) -> None:
+            progress.seen, progress.of = so_many, of_so_many
+
+        try:
+            found = overview(looking, seen)
+        except Exception as error:  # a thread has no caller; the next visit tries again
+            log_failure("everybody could not be looked at", error)
+            with self._lock:
+                self._failed = self._key == key
+            return
+        with self._lock:
+            if self._key == key:
+                self._found = found
