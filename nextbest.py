@@ -24,6 +24,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="The next best communication for each customer, silence included.",
 )
+features_app = typer.Typer(
+    invoke_without_command=True, help="Features of every customer; what each of them means."
+)
+app.add_typer(features_app, name="features")
 keys_app = typer.Typer(no_args_is_help=True, help="API keys: new, list, revoke.")
 app.add_typer(keys_app, name="keys")
 
@@ -184,20 +188,37 @@ def doctor(
     show(lines, {"lines": lines, "applied": applied}, as_json)
 
 
-@app.command()
+@features_app.callback()
 def features(
-    out: Annotated[Path, typer.Option(help="Where to: a .parquet or .csv file.")],
+    context: typer.Context,
+    out: Annotated[Path | None, typer.Option(help="Where to: a .parquet or .csv file.")] = None,
     home: HomeOption = DEFAULT_HOME,
     as_of: AsOfOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Write the features of every customer at a moment, one row each."""
+    if context.invoked_subcommand:
+        return
     from training.feature_file import write_features
 
+    if out is None:
+        raise WrongUse(
+            "features: no --out FILE; give a .parquet or .csv file to write, or see what each "
+            "feature means with `nextbest features dictionary`"
+        )
     place = Home(home)
     rows, columns = write_features(place, looked_from(place, as_of), out)
     lines = [f"{out}: {rows:,} customers, {columns} features"]
     show(lines, {"out": str(out), "rows": rows, "features": columns}, as_json)
+
+
+@features_app.command("dictionary")
+def feature_dictionary(as_json: JsonOption = False) -> None:
+    """Say what each feature means, in which unit, and how it is computed."""
+    from features.definitions import EVENT_SETS, FEATURES
+    from features.dictionary import dictionary_lines, dictionary_record
+
+    show(dictionary_lines(FEATURES, EVENT_SETS), dictionary_record(FEATURES, EVENT_SETS), as_json)
 
 
 @app.command()

@@ -36,6 +36,17 @@ answers = Signals(*(f"Survey Answered/{kind}" for kind in SURVEYS))
 surveys = Signals(*(f"Survey Sent/{kind}" for kind in SURVEYS))
 subscription_terms = Signals("Subscription Started", "Subscription Renewed")
 
+# Names that the data dictionary uses for the longer ones.
+EVENT_SETS: Final = {
+    "e-mails": emails.events,
+    "texts": texts.events,
+    "pushes": pushes.events,
+    "contacts": contacts.events,
+    "visits": visits.events,
+    "survey answers": answers.events,
+    "surveys sent": surveys.events,
+}
+
 _LOYAL: Final = {"churn_risk": -1, "repurchase_likelihood": 1}
 _LEAVING: Final = {"churn_risk": 1, "repurchase_likelihood": -1}
 _PLEASED: Final = {"churn_risk": -1, "promoter_likelihood": 1}

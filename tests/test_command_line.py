@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import nextbest
+from features.definitions import FEATURES
 from features.home import Home
 
 ORDERS = "customer_id,event,occurred_at,amount\n"
@@ -198,9 +199,21 @@ WRONG_USE = {
     ("decide", "--all", "--out", "all.xlsx"): "must end in .parquet or .csv",
     ("decide", "--all", "--out", "no/such/all.csv"): "no folder no/such; make it first",
     ("decide", "K1", "--as-of", "yesterday"): "--as-of yesterday: not a date or time",
+    ("features",): "features: no --out FILE; give a .parquet or .csv file to write, or see",
     ("features", "--out", "features"): "must end in .parquet or .csv",
     ("serve", "--port", "0"): "must be 1 to 65535",
 }
+
+
+def test_the_dictionary_is_text_or_json(run: Run) -> None:
+    code, out, _ = run("features", "dictionary")
+    assert code == 0
+    assert out.startswith("# Data dictionary: ")
+    code, out, _ = run("features", "dictionary", "--json")
+    found = json.loads(out)
+    assert code == 0
+    assert [each["name"] for each in found["features"]] == list(FEATURES.names)
+    assert found["fingerprint"] == FEATURES.fingerprint
 
 
 @pytest.mark.parametrize("words", WRONG_USE, ids=" ".join)

@@ -18,7 +18,8 @@ DRIFT: Final = 0.2
 # A feature whose value would be another for so many customers, were older signals unknown,
 # needs those older signals.
 CHANGED: Final = 0.05
-# A decayed count never forgets quite: what changes by less than this part is the same value.
+# A decayed count never forgets quite: a change of less than this part of the feature's standard
+# deviation is none.
 SLIGHT: Final = 0.01
 
 
@@ -77,8 +78,16 @@ def _needing_more(log: SignalLog, features: FeatureSet, as_of: int, since: int) 
     moments = np.full(len(people), as_of, dtype=np.int64)
     whole = feature_matrix(features, log, people, moments)
     part = feature_matrix(features, young, people, moments)
-    same = np.isclose(whole, part, rtol=SLIGHT, atol=0.0, equal_nan=True)
+    same = (np.abs(whole - part) <= SLIGHT * _deviations(whole)) | (
+        np.isnan(whole) & np.isnan(part)
+    )
     return np.asarray(1.0 - same.mean(axis=0))
+
+
+def _deviations(rows: FloatArray) -> FloatArray:
+    """Standard deviation of each column's values, shape (n_features,); 0 without any."""
+    known = [column[~np.isnan(column)] for column in rows.T]
+    return np.array([column.std() if len(column) else 0.0 for column in known])
 
 
 def _since(log: SignalLog, since: int) -> SignalLog:

@@ -51,6 +51,8 @@ def test_a_season_is_no_clock(log_of) -> None:  # type: ignore[no-untyped-def]
     )
     assert distance(early, late) == 1.0
     assert "orders_28d" not in found(log)
+    # It remembers everything a little, but nothing much of what lies 90 days back.
+    assert "orders_half_life_7d" not in found(log)
     assert "orders_ever" in found(log)
 
 
