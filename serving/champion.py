@@ -21,11 +21,21 @@ SHIPPED_REASONS = Path(__file__).with_name("reasons.toml")
 
 @dataclass(frozen=True, slots=True)
 class InService:
-    """An engine, and in words why it has no bundle where it has none."""
+    """An engine, and in words why it has no bundle where it has none.
+
+    Attributes
+    ----------
+    sha : str or None
+        What the champion row names.
+    looked_at : int
+        When the manifest of that bundle was last changed, if the bundle could not be used
+        (nanoseconds; 0: there was none). A later change is a repair, and is tried.
+    """
 
     sha: str | None
     engine: Engine
     note: str
+    looked_at: int | None = None
 
 
 def company_engine(home: Home) -> Engine:
@@ -53,7 +63,7 @@ def with_champion(engine: Engine, home: Home, sha: str | None) -> InService:
     if sha is None:
         return InService(None, engine, "no bundle is in service yet; run `nextbest train`")
     try:
-        bundle = load_bundle(home.bundles / sha.removeprefix("sha256:"), engine.features)
+        bundle = load_bundle(bundle_folder(home, sha), engine.features)
     except (DamagedBundle, OSError) as error:
         log_failure("the champion bundle cannot be used", error)
         return InService(
@@ -62,28 +72,61 @@ def with_champion(engine: Engine, home: Home, sha: str | None) -> InService:
     return InService(sha, replace(engine, bundle=bundle), "")
 
 
+def manifest_changed_at(home: Home, sha: str | None) -> int:
+    """When a bundle's manifest was last written, nanoseconds; 0 if there is none."""
+    try:
+        return (bundle_folder(home, sha or "") / "manifest.json").stat().st_mtime_ns
+    except OSError:
+        return 0
+
+
+def bundle_folder(home: Home, sha: str) -> Path:
+    """Where a bundle lies."""
+    return home.bundles / sha.removeprefix("sha256:")
+
+
 class Champion:
     """Follows the store's champion row: a change is served from the next decision on.
 
-    Catalog, policy and sentences are read once, at the start: an edit is served after a restart,
-    so that half an edit never decides.
+    A champion that cannot be used never drives out one that can: the bundle in memory goes on,
+    and at the start the champion before it serves. Catalog, policy and sentences are read once,
+    at the start: an edit is served after a restart, so that half an edit never decides.
     """
 
     def __init__(self, home: Home, store: Store) -> None:
         self._home, self._store = home, store
         self._lock = threading.Lock()
-        self._current = with_champion(company_engine(home), home, store.champion())
+        self._current = self._named(company_engine(home), store.champion())
 
     def current(self) -> InService:
         """What serves now. A bundle is loaded once, however many callers wait for it."""
         sha = self._store.champion()
-        if sha == self._current.sha:
+        if self._stands(sha):
             return self._current
         with self._lock:
-            if sha != self._current.sha:
-                empty = replace(self._current.engine, bundle=None)
-                self._current = with_champion(empty, self._home, sha)
+            if not self._stands(sha):
+                self._current = self._named(self._current.engine, sha)
             return self._current
+
+    def _stands(self, sha: str | None) -> bool:
+        """Whether the champion row, and the bundle if it could not be used, are as they were."""
+        looked_at = self._current.looked_at
+        return sha == self._current.sha and (
+            looked_at is None or looked_at == manifest_changed_at(self._home, sha)
+        )
+
+    def _named(self, engine: Engine, sha: str | None) -> InService:
+        """The named bundle; failing that, the one in the engine; failing that, the one before."""
+        looked_at = manifest_changed_at(self._home, sha)
+        found = with_champion(replace(engine, bundle=None), self._home, sha)
+        if found.engine.bundle is not None or sha is None:
+            return found
+        if engine.bundle is None:
+            previous = self._store.previous_champion()
+            if previous is not None:
+                engine = with_champion(engine, self._home, previous).engine
+        note = "" if engine.bundle is not None else found.note
+        return InService(sha, engine, note, looked_at)
 
     @property
     def last(self) -> InService:

@@ -6,9 +6,12 @@ Start it in the serving environment, with `NEXTBEST_HOME` naming the home::
     python -m bentoml serve serving.service:Nextbest --host 127.0.0.1 --port 3000
 """
 
+import ctypes
 import gc
 import os
+import signal
 import sys
+from typing import Final
 
 # Before bentoml is imported: it reads this once and would report its use over the network.
 os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")
@@ -19,8 +22,12 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from features.home import Home
 from serving.api import create_app
 from serving.champion import company_engine
+from serving.security import problem
 from serving.settings import read_settings
 from serving.store import Store
+
+CANNOT_START: Final = "the service cannot start; its log says why; mend that and ask again"
+PR_SET_PDEATHSIG: Final = 1  # from <sys/prctl.h>
 
 
 def require_home() -> None:
@@ -44,6 +51,34 @@ def require_home() -> None:
         raise SystemExit(2) from error
 
 
+def started() -> ASGIApp | None:
+    """Our application; None, and a line in the log, if the home cannot be served just now.
+
+    `require_home` looked a moment ago, but a file can be broken in between. It is tried again
+    with the next request, so that mending the file is enough.
+    """
+    try:
+        ours = create_app(read_settings(os.environ))
+    except (ValueError, LookupError, OSError) as error:
+        sys.stderr.write(f"nextbest: cannot start: {error}\n")
+        return None
+    end_with_parent()
+    # What stands now stands until the end. Left to be looked through, it makes a full
+    # collection of 0.1 s, in the middle of somebody's request.
+    gc.collect()
+    gc.freeze()
+    return ours
+
+
+def end_with_parent() -> None:
+    """Let the kernel end this worker when the process that started it is gone, even killed.
+
+    A worker left behind would keep the port and go on answering. Linux only.
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
 class OurApplication:
     """Hands every HTTP request to our application; BentoML's own paths are never reached.
 
@@ -62,13 +97,11 @@ class OurApplication:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one connection, or one event of the process's life."""
         if self._ours is None:
-            self._ours = create_app(read_settings(os.environ))
-            # What stands now stands until the end. Left to be looked through, it makes a full
-            # collection of 0.1 s, in the middle of somebody's request.
-            gc.collect()
-            gc.freeze()
+            self._ours = started()
         if scope["type"] == "lifespan":
             await self._bentoml(scope, receive, send)
+        elif self._ours is None:
+            await problem(503, CANNOT_START)(scope, receive, send)
         else:
             await self._ours(scope, receive, send)
 

@@ -105,17 +105,6 @@ def test_a_bundle_that_is_not_there_is_not_served(home: Home, store: Store) -> N
     assert "damaged or missing" in serving.note
 
 
-def test_a_new_champion_is_followed(home: Home, store: Store) -> None:
-    champion = Champion(home, store)
-    sha = champion.current().sha
-    assert champion.current() is champion.current()
-    store.set_champion("ab" * 32)
-    assert champion.current().engine.bundle is None
-    assert sha is not None
-    store.set_champion(sha)
-    assert champion.current().engine.bundle is not None
-
-
 def test_limits_of_the_caller_are_refusals(
     store: Store, engine: Engine, surroundings: Surroundings
 ) -> None:
