@@ -39,6 +39,8 @@ class Retrained:
     ----------
     tested : dict of score name to Tested
         The test row by row, for pictures.
+    booster : BoosterSettings
+        As they were used.
     champion : str
         sha256 of the bundle in service now: this one, or the one that it challenges.
     """
@@ -46,6 +48,7 @@ class Retrained:
     bundle: Bundle
     evaluation: Evaluation
     tested: dict[str, Tested]
+    booster: BoosterSettings
     champion: str
 
     @property
@@ -79,7 +82,8 @@ def retrain(home: Home, as_of: int, recipe: Recipe, narrator: Narrator) -> Retra
         evaluation = evaluation_of(result, sha, log, settings)
         save_evaluation(evaluation, report_folder(home, sha))
     champion = _placed(home, sha)
-    return Retrained(replace(result.bundle, sha256=sha), evaluation, result.tested, champion)
+    bundle = replace(result.bundle, sha256=sha)
+    return Retrained(bundle, evaluation, result.tested, recipe.booster, champion)
 
 
 def _placed(home: Home, sha: str) -> str:
