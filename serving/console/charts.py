@@ -11,7 +11,7 @@ from math import ceil
 from markupsafe import Markup
 
 ROW = 34  # pixels from one bar to the next
-LABEL = 11.5  # pixels from the middle of a row down to the base of its text, less the font
+LETTERS = 34  # what fits beside a bar
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ def waterfall(score: str, start: float, points: Sequence[tuple[str, float]]) -> 
 
 def drawn_waterfall(steps: Sequence[Step], title: str) -> Markup:
     """A waterfall, one row a step, from the starting point down to the score."""
-    width, left, right = 640, 190, 70
+    width, left, right = 520, 132, 66
     most = max(10.0, *(max(step.start, step.end) for step in steps))
     most = min(100.0, 10 * ceil(most / 10))
     scale = (width - left - right) / most
@@ -85,14 +85,14 @@ def drawn_waterfall(steps: Sequence[Step], title: str) -> Markup:
 
 def drawn_shares(bars: Sequence[tuple[str, float]], title: str, unit: str = "") -> Markup:
     """Horizontal bars with their numbers, the longest as wide as there is room."""
-    width, left, right = 640, 190, 90
+    width, left, right = 520, 240, 60
     most = max((value for _, value in bars), default=0.0) or 1.0
     parts = []
     for row, (label, value) in enumerate(bars):
         top, long = 28 * row + 5, max(1.5, (width - left - right) * value / most)
         parts.append(
             Markup('<text x="{}" y="{}" text-anchor="end" class="label">{}</text>').format(
-                left - 12, top + 13, label
+                left - 12, top + 13, shortened(label)
             )
         )
         parts.append(
@@ -116,9 +116,8 @@ def drawn_calibration(points: Sequence[tuple[float, float, int]], title: str) ->
     points : sequence of (mean predicted, observed, rows)
         Both shares from 0 to 1.
     """
-    side, left, top = 300, 52, 12
-    most = max((max(said, came) for said, came, _ in points), default=1.0)
-    most = min(1.0, ceil(10 * most) / 10)
+    side, left, top = 300, 68, 12
+    most = rounded_up(max((max(said, came) for said, came, _ in points), default=1.0))
     parts = [*_grid(side, left, top, most)]
     parts.append(
         Markup('<line x1="{}" y1="{}" x2="{}" y2="{}" class="ideal"/>').format(
@@ -158,7 +157,7 @@ def drawn_lift(tenths: Sequence[tuple[int, float]], base: float, title: str) -> 
         Share of yes in all rows.
     """
     side, left, top = 300, 52, 12
-    most = min(1.0, ceil(10 * max([base, *(share for _, share in tenths)])) / 10) or 1.0
+    most = rounded_up(max([base, *(share for _, share in tenths)]))
     parts = [*_levels(side, left, top, most)]
     step = side / max(1, len(tenths))
     for place, (tenth, share) in enumerate(tenths):
@@ -178,6 +177,16 @@ def drawn_lift(tenths: Sequence[tuple[int, float]], base: float, title: str) -> 
     )
     parts.append(_caption(left + side / 2, top + side + 38, "tenth of the scores, highest first"))
     return _svg(left + side + 16, top + side + 46, title, parts)
+
+
+def rounded_up(share: float) -> float:
+    """The end of an axis that is read easily in four steps: 20, 40, 60, 80 or 100 %."""
+    return max(1, ceil(5 * min(1.0, share) - 1e-9)) / 5
+
+
+def shortened(label: str) -> str:
+    """A label that fits beside its bar; the table below the picture has it whole."""
+    return label if len(label) <= LETTERS else label[: LETTERS - 1].rstrip() + "…"
 
 
 def signed(points: float) -> str:

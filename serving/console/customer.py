@@ -1,10 +1,12 @@
 """One customer's page: why this person, why this message."""
 
+import re
 from dataclasses import dataclass
 from typing import Final
 
 from markupsafe import Markup
 
+from features.algebra import FeatureSet
 from features.signals import EMPTY, SignalColumns
 from serving.answer import Json
 from serving.console import words
@@ -17,6 +19,8 @@ from serving.records import NO_CONTACT
 # Shares of all points of a score. Less than slight was folded into the rest by the model's side.
 STRONG: Final = 0.25
 MODERATE: Final = 0.10
+WORD: Final = re.compile(r"[a-z][a-z0-9]*(?:_[a-z0-9]+)+")  # a name of ours: it has an underscore
+NUMBER: Final = re.compile(r"\d+\.\d{2,}")
 GROUP_NAMES: Final = {
     "email": "E-mail",
     "app": "App",
@@ -93,13 +97,19 @@ class CustomerPage:
         What the service would answer, or answered and still holds to.
     standing : bool
         Whether the answer is one that was given and logged.
+    silence : str
+        Why nothing is sent, where nothing is.
+    fatigue : str
+        What stands between effect, cost and worth; empty if nothing does.
     """
 
     answer: Said
     standing: bool
     silent: bool
+    silence: str
     title: str
     message_class: str
+    fatigue: str
     scores: tuple[ScoreShown, ...]
     margin: str
     others: tuple[OtherShown, ...]
@@ -171,10 +181,13 @@ def page_of(answer: Said, looking: Looking, signals: SignalColumns = EMPTY) -> C
     name, currency = answer["communication"], answer["currency"]
     margin = answer["scores"].get("expected_margin")
     value = None if margin is None else margin["value"]
+    between = round(answer["expected_net"] - answer["expected_effect"] + answer["cost"], 2)
     return CustomerPage(
         answer=answer,
         standing=bool(answer["decision_id"]),
         silent=name == NO_CONTACT,
+        silence=silence(answer) if name == NO_CONTACT else "",
+        fatigue=words.money(between, currency) if between else "",
         title=looking.title(name),
         message_class=looking.message_class(name),
         scores=tuple(
@@ -196,11 +209,37 @@ def page_of(answer: Said, looking: Looking, signals: SignalColumns = EMPTY) -> C
                 looking.title(one["communication"]),
                 one["communication"],
                 words.RULES.get(one["rule"], words.plain(one["rule"])),
-                one["change"],
+                plain_change(one["change"], looking.engine.features),
             )
             for one in answer["refusals"]
         ),
         entries=timeline(signals, looking.as_of, currency),
+    )
+
+
+def silence(answer: Said) -> str:
+    """Why nothing is sent, in one sentence."""
+    worth = [one for one in answer["alternatives"] if one["expected_net"] > 0]
+    if answer["arm"] == "holdout":
+        return "Nothing is sent: left without marketing by lot."
+    if worth:
+        return "Nothing is sent this time, by lot, to learn what silence does."
+    if answer["alternatives"]:
+        best = words.money(answer["alternatives"][0]["expected_net"], answer["currency"])
+        return f"Nothing is sent: the best message allowed would be worth {best}."
+    for rule, said in words.SILENCES.items():
+        if any(one["rule"] == rule for one in answer["refusals"]):
+            return f"Nothing is sent: {said}."
+    return "Nothing is sent: no message suits now."
+
+
+def plain_change(change: str, features: FeatureSet) -> str:
+    """A nearest change in words: labels for features, numbers to one digit."""
+    labels = {one.name: one.label[:1].lower() + one.label[1:] for one in features.features}
+    named = WORD.sub(lambda found: labels.get(found[0], words.plain(found[0])), change)
+    digits = NUMBER.sub(lambda found: f"{float(found[0]):.1f}", named)
+    return digits.replace("<=", "\N{LESS-THAN OR EQUAL TO}").replace(
+        ">=", "\N{GREATER-THAN OR EQUAL TO}"
     )
 
 

@@ -9,6 +9,7 @@ from typing import Final
 
 from serving.console.looking import Looking, Said, said_of
 from serving.console.words import HIGH, LOW, SHARES, band
+from serving.contact_policy import WAITING_HELPS
 from serving.decision import customer_at
 from serving.records import NO_CONTACT
 from serving.security import log_failure
@@ -204,8 +205,10 @@ def _by_net(one: Said, looking: Looking) -> float:
 
 
 def _by_repurchase(one: Said, looking: Looking) -> float:
-    # Whoever may hear of something, and is still left alone, shows it best.
-    return (0 if one["alternatives"] else 10) - (value_of(one, "repurchase_likelihood") or 0.0)
+    # Silence by worth shows it best, then silence after enough messages, then any other.
+    rules = {refusal["rule"] for refusal in one["refusals"]}
+    by = 0 if one["alternatives"] else 1 if rules & set(WAITING_HELPS) else 2
+    return by - (value_of(one, "repurchase_likelihood") or 0.0)
 
 
 def _by_margin(one: Said, looking: Looking) -> float:
@@ -245,7 +248,7 @@ KINDS: Final = (
     Kind(
         "left_alone",
         "A sure buyer, left alone",
-        "somebody who buys anyway, and for whom no message is worth its price",
+        "somebody who buys anyway, and for whom one more message is not worth its price",
         _left_alone,
         _by_repurchase,
     ),

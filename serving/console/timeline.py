@@ -22,7 +22,7 @@ from serving.records import CHANNELS
 
 MINOR_UNITS: Final = 100  # of currencies with two decimals, as for the features
 THOUSANDTHS: Final = 1000
-MOST_ENTRIES: Final = 40  # as many as a person reads; the twins hold as many
+MOST_ENTRIES: Final = 30  # as many as a person reads; the twins hold as many
 
 SURVEYS: Final = ("nps", "csat", "ces")
 OTHER: Final = "Another signal"

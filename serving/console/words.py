@@ -46,6 +46,15 @@ RULES: Final[Mapping[str, str]] = {
     "caller_channels": "channel not asked for",
     "caller_exclude": "left out by the caller",
 }
+# Why nothing is sent, by the weightiest rule that refused a message.
+SILENCES: Final[Mapping[str, str]] = {
+    "objection": "this customer objected to marketing",
+    "paused": "all marketing is paused",
+    "flag_blocks": "marketing is held back while something is open",
+    "consent": "there is no consent to what would suit",
+    "cap": "enough messages were sent lately",
+    "repetition": "what would suit was sent lately",
+}
 SCORES: Final[Mapping[str, str]] = {
     "churn_risk": "Churn risk",
     "repurchase_likelihood": "Likely to buy again",
