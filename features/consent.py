@@ -1,15 +1,39 @@
 """What signals say about consent: given, withdrawn, or an objection to all direct marketing."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
+
+from features.signals import CHANNELS
 
 CONSENT_EVENTS: Final = (
     "Consent Given",
     "Consent Withdrawn",
     "Objection Raised",
+    "Objection Withdrawn",
     "Unsubscribed",
+    "Email Marked as Spam",
 )
+# Without a channel of their own, these speak of e-mail.
+EMAIL_EVENTS: Final = ("Unsubscribed", "Email Marked as Spam")
+EVERY_CHANNEL: Final = ""
+
+# Other words for our channels, as vendors write them; small letters, no signs.
+_CHANNEL_WORDS: Final[Mapping[str, str]] = {
+    **{channel: channel for channel in CHANNELS},
+    "mail": "email",
+    "newsletter": "email",
+    "text": "sms",
+    "mobile": "sms",
+    "pushnotification": "push",
+    "app": "inapp",
+    "phone": "call",
+    "telephone": "call",
+    "letter": "post",
+    "print": "post",
+    "direct mail": "post",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,9 +43,9 @@ class ConsentChange:
     Attributes
     ----------
     channel, purpose : str
-        Such as ``email`` and ``marketing``. Empty `channel`: every channel.
+        Such as ``email`` and ``marketing``. `EVERY_CHANNEL` where a withdrawal names none.
     given : bool
-        False: withdrawn.
+        False: withdrawn. Of an objection, True: taken back.
     evidence : str
         What proves it; the message id where the signal names nothing else.
     objection : bool
@@ -48,8 +72,9 @@ def consent_change(
 ) -> ConsentChange:
     """What one of `CONSENT_EVENTS` says.
 
-    `Unsubscribed` withdraws marketing by e-mail (or by the channel it names). A withdrawal that
-    names no channel counts as an objection: the careful reading of what was said.
+    `Unsubscribed` and `Email Marked as Spam` withdraw marketing by e-mail, or by the channel
+    they name. A withdrawal whose channel is missing or unknown withdraws every channel: the
+    careful reading of what was said. A consent to an unknown channel allows nothing.
 
     Parameters
     ----------
@@ -59,17 +84,23 @@ def consent_change(
         `occurred_at` and `received_at`, microseconds UTC.
     """
     said = json.loads(properties) if properties else {}
-    named = channel or said.get("channel") or ""
-    objection = event == "Objection Raised" or (event == "Consent Withdrawn" and not named)
-    if event == "Unsubscribed":
-        named = named or "email"
+    given = event in ("Consent Given", "Objection Withdrawn")
+    objection = event.startswith("Objection")
+    named = plain(channel or said.get("channel") or ("email" if event in EMAIL_EVENTS else ""))
+    known = _CHANNEL_WORDS.get(named, named if given else EVERY_CHANNEL)
+    purpose = "marketing" if objection else plain(said.get("purpose") or "marketing")
     return ConsentChange(
         customer_id=customer_id,
-        channel="" if objection else str(named),
-        purpose="marketing" if objection else str(said.get("purpose") or "marketing"),
-        given=event == "Consent Given",
+        channel=EVERY_CHANNEL if objection else known,
+        purpose=purpose,
+        given=given,
         evidence=str(said.get("evidence") or message_id),
         occurred_at=int(times[0]),
         received_at=int(times[1]),
         objection=objection,
     )
+
+
+def plain(word: object) -> str:
+    """A word in small letters without signs: ``E-Mail`` becomes ``email``."""
+    return str(word).strip().lower().replace("-", "").replace("_", " ")

@@ -121,11 +121,7 @@ class History:
         return {str(event): int(count) for event, count in found}
 
     def consent_changes(self) -> list[ConsentChange]:
-        """Every consent, withdrawal and objection, in order of time.
-
-        `Unsubscribed` withdraws marketing by e-mail (or by the channel it names). A withdrawal
-        that names no channel counts as an objection: the careful reading of what was said.
-        """
+        """Every consent, withdrawal and objection, in order of time."""
         if not self.parts():
             return []
         names = ", ".join(f"'{name}'" for name in CONSENT_EVENTS)

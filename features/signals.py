@@ -67,6 +67,9 @@ KEYED_BY: Final[Mapping[str, str]] = {
     "Communication Sent": "channel",
 }
 
+# Ways to reach a customer; contract section 4 closes the list.
+CHANNELS: Final = ("email", "sms", "push", "inapp", "chat", "call", "post")
+
 # A message that reached out to the customer, by anybody, and the channel it used.
 # `Communication Sent/<channel>` belongs here too, by its key.
 CONTACT_EVENTS: Final[Mapping[str, str]] = {
@@ -121,6 +124,7 @@ KNOWN_EVENTS: Final = frozenset(
         "Consent Given",
         "Consent Withdrawn",
         "Objection Raised",
+        "Objection Withdrawn",
         "Ticket Opened",
         "Ticket Replied",
         "Ticket Resolved",

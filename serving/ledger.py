@@ -10,7 +10,8 @@ import numpy as np
 import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert
 
-from features.signals import DAY
+from features.consent import EVERY_CHANNEL
+from features.signals import CHANNELS, DAY
 from models.expectation import Reason, Score
 from serving import tables
 from serving.outcome_kinds import NOT_SENT, WENT_OUT
@@ -221,15 +222,21 @@ def consent_of(
 ) -> tuple[Mapping[tuple[str, str], Consent], bool]:
     """The last word on each channel and purpose before `as_of`, and whether there is an objection.
 
-    Among changes of one moment a withdrawal counts as the last. An objection stands for good.
+    Among changes of one moment a withdrawal counts as the last. An objection ends every consent
+    to marketing and stands until it is taken back; what was allowed before must then be allowed
+    anew.
     """
-    rows = connection.execute(_CHANGES, {"customer": customer_id, "until": as_of}).all()
-    consents = {
-        (channel, purpose): Consent(bool(given), "recorded", evidence)
-        for channel, purpose, given, objection, evidence in rows
-        if not objection
-    }
-    return consents, any(row.objection for row in rows)
+    consents: dict[tuple[str, str], Consent] = {}
+    objected = False
+    for row in connection.execute(_CHANGES, {"customer": customer_id, "until": as_of}):
+        said = Consent(bool(row.given), "recorded", row.evidence)
+        if row.objection:
+            objected = not said.given
+        if not said.given and (row.objection or row.channel == EVERY_CHANNEL):
+            consents.update({(channel, row.purpose): said for channel in CHANNELS})
+        elif not row.objection:
+            consents[row.channel, row.purpose] = said
+    return consents, objected
 
 
 def keep_consents(connection: sa.Connection, changes: Sequence[ConsentLike], now: int) -> int:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from features.signals import CHANNELS as CHANNELS
 from features.stage import STAGES as STAGES
 from models.expectation import Expectation
 
@@ -21,7 +22,6 @@ FLAGS: Final = (
 )
 CLASSES: Final = ("marketing", "service", "transactional", "crisis")
 ARMS: Final = ("holdout", "uniform", "policy")
-CHANNELS: Final = ("email", "sms", "push", "inapp", "chat", "call", "post")
 
 
 @dataclass(frozen=True, slots=True)

@@ -119,7 +119,7 @@ def test_events_are_counted_most_frequent_first(tmp_path: Path) -> None:
         ),
         (
             'Consent Withdrawn,2026-01-01,,,,,"{""evidence"":""letter""}"',
-            ("", "marketing", False, "letter", True),
+            ("", "marketing", False, "letter", False),
         ),
         (
             'Objection Raised,2026-01-01,,,,email,"{""evidence"":""letter""}"',

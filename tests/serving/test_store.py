@@ -14,7 +14,7 @@ import numpy as np
 import pysqlite3
 import pytest
 
-from features.signals import DAY, EMPTY, SignalColumns
+from features.signals import DAY, EMPTY, HOUR, SignalColumns
 from models.expectation import Expectation, Reason, Score
 from serving.ledger import Circumstances
 from serving.records import Candidate, Consent, Contact, Decision, Ledger, Refusal, Versions
@@ -216,6 +216,38 @@ def test_an_objection_outlives_a_later_consent(store: Store) -> None:
     store.put_consent_changes([objection, Change(occurred_at=NOON - DAY, received_at=NOON - DAY)])
     assert ledger_seen(store).objected
     assert not ledger_seen(store, NOON - 11 * DAY).objected
+    assert not ledger_seen(store).consents["sms", "marketing"].given
+
+
+def test_an_objection_taken_back_needs_consent_anew(store: Store) -> None:
+    before = Change(occurred_at=NOON - 9 * DAY, received_at=NOON - 9 * DAY)
+    raised = Change(
+        channel="",
+        given=False,
+        objection=True,
+        occurred_at=NOON - 5 * DAY,
+        received_at=NOON - 5 * DAY,
+    )
+    back = replace(raised, given=True, occurred_at=NOON - DAY, received_at=NOON - DAY)
+    store.put_consent_changes([before, raised, back])
+    seen = ledger_seen(store)
+    assert not seen.objected
+    assert not seen.consents["email", "marketing"].given
+    store.put_consent_changes([Change(occurred_at=NOON - HOUR, received_at=NOON - HOUR)])
+    assert ledger_seen(store).consents["email", "marketing"].given
+
+
+def test_a_withdrawal_that_names_no_channel_ends_all_of_them(store: Store) -> None:
+    store.put_consent_changes(
+        [
+            Change(occurred_at=NOON - 9 * DAY, received_at=NOON - 9 * DAY),
+            Change(channel="", given=False, occurred_at=NOON - DAY, received_at=NOON - DAY),
+        ]
+    )
+    seen = ledger_seen(store)
+    assert not seen.objected
+    assert not seen.consents["email", "marketing"].given
+    assert not seen.consents["push", "marketing"].given
 
 
 def test_the_same_change_is_kept_once(store: Store) -> None:
