@@ -9,7 +9,7 @@ import json
 import os
 import shutil
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Final, TypeVar, cast
 
@@ -27,16 +27,23 @@ from models.classifier import (
     WrongRows,
     recency_column,
 )
-from models.expectation import Expectation, Reason, Score
+from models.expectation import NOTHING_SERVES, Expectation, Reason, Score
 from models.explain import ReasonTexts, reasons
 from models.forest_text import check_forest
 from models.margin import MarginModel
-from models.targets import InvalidTargets, Targets, tables, targets_from_tables
+from models.targets import (
+    EVER,
+    InvalidTargets,
+    Target,
+    Targets,
+    tables,
+    targets_from_tables,
+)
 
 FloatArray = NDArray[np.float64]
 Record = TypeVar("Record")
 
-FORMAT: Final = 1  # of the folder; raise it when an older reader would misread it
+FORMAT: Final = 2  # of the folder; raise it when an older reader would misread it
 GOLDEN_TOLERANCE: Final = 1e-9
 EXPECTED_MARGIN: Final = "expected_margin"
 
@@ -93,6 +100,8 @@ class Bundle:
         A score for which no label window was complete is not in it.
     base_rates : mapping of score name to float
         Share of yes in the training rows.
+    absent : mapping of score name to str
+        Why a target has no model, to be said wherever its score would stand.
     sha256 : str
         Name of the folder; empty until written.
     """
@@ -107,6 +116,7 @@ class Bundle:
     metrics: tuple[Measured, ...]
     notes: tuple[str, ...]
     golden: Golden
+    absent: Mapping[str, str] = field(default_factory=dict)
     sha256: str = ""
 
     def expect(
@@ -131,11 +141,17 @@ class Bundle:
         rows = row[np.newaxis]
         scores: dict[str, Score] = {}
         said: list[Reason] = []
-        for name, classifier in self.classifiers.items():
-            score = self._score(name, classifier, rows)
-            scores[name] = score
-            if texts is not None and score.value is not None:
-                said.extend(reasons(score, classifier, row, features, texts))
+        for target in self.targets.targets:
+            if target.name in self.classifiers:
+                classifier = self.classifiers[target.name]
+                score = scores[target.name] = self._score(target, classifier, rows)
+                if texts is not None and score.value is not None:
+                    said.extend(reasons(score, classifier, row, features, texts))
+            elif target.name in self.absent:
+                note = f"no model: {self.absent[target.name]}"
+                scores[target.name] = Score(
+                    target.name, None, target.window_days, 0.0, NOTHING_SERVES, note
+                )
         scores[EXPECTED_MARGIN] = Score(
             EXPECTED_MARGIN,
             float(self.margin.expected(rows, self.feature_names)[0]),
@@ -146,18 +162,17 @@ class Bundle:
         usual = float(self.margin.usual(rows, self.feature_names)[0])
         return Expectation(scores, usual, tuple(said))
 
-    def _score(self, name: str, classifier: Classifier, rows: FloatArray) -> Score:
-        target = self.targets[name]
+    def _score(self, target: Target, classifier: Classifier, rows: FloatArray) -> Score:
         silent = rows[0, recency_column(self.feature_names)]
         value, note = None, ""
-        if silent <= target.at_risk_days:
-            value = float(classifier.predict(rows)[0])
-        elif np.isnan(silent):
+        if np.isnan(silent):
             note = "not asked: no order on record"
+        elif target.at_risk_days == EVER or silent <= target.at_risk_days:
+            value = float(classifier.predict(rows)[0])
         else:
             note = f"not asked: no order in the last {target.at_risk_days} days"
-        rate, served_by = self.base_rates[name], classifier.served_by
-        return Score(name, value, target.window_days, rate, served_by, note)
+        rate, served_by = self.base_rates[target.name], classifier.served_by
+        return Score(target.name, value, target.window_days, rate, served_by, note)
 
 
 def predictions(bundle: Bundle, rows: FloatArray) -> dict[str, tuple[float, ...]]:
@@ -256,7 +271,11 @@ def _contents(bundle: Bundle) -> dict[str, str]:
         "margin.json": _json(asdict(bundle.margin)),
         "golden.json": _json(asdict(bundle.golden)),
         "report.json": _json(
-            {"metrics": [asdict(each) for each in bundle.metrics], "notes": bundle.notes}
+            {
+                "metrics": [asdict(each) for each in bundle.metrics],
+                "notes": bundle.notes,
+                "absent": dict(bundle.absent),
+            }
         ),
     }
     for name, classifier in bundle.classifiers.items():
@@ -332,6 +351,7 @@ def _bundle(manifest: dict[str, object], contents: dict[str, bytes], sha256: str
             tuple(tuple(row) for row in golden["rows"]),
             {name: tuple(values) for name, values in golden["predictions"].items()},
         ),
+        absent={str(name): str(why) for name, why in report["absent"].items()},
         sha256=sha256,
     )
 

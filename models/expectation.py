@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 SERVED_BY: Final = ("lightgbm", "logistic", "recency", "base_rate")
+NOTHING_SERVES: Final = "none"  # `served_by` of a score for which there is no model
 SCORES: Final = (
     "churn_risk",
     "repurchase_likelihood",
@@ -50,9 +51,9 @@ class Score:
     window_days : int
         Length of the label window.
     base_rate : float
-        Mean outcome in the training population.
+        Mean outcome in the training population; 0 where there is no model.
     served_by : str
-        One of `SERVED_BY`.
+        One of `SERVED_BY`, or `NOTHING_SERVES`.
     """
 
     name: str

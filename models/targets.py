@@ -11,9 +11,15 @@ from features.signals import KNOWN_EVENTS
 
 CHURN: Final = "churn_risk"
 REPURCHASE: Final = "repurchase_likelihood"
-TARGET_NAMES: Final = (CHURN, REPURCHASE)
+PROMOTER: Final = "promoter_likelihood"
+NEEDED: Final = (CHURN, REPURCHASE)
+TARGET_NAMES: Final = (*NEEDED, PROMOTER)
 LEAVING_EVENTS: Final = ("Subscription Cancelled", "Relationship Ended")
-OUTCOMES: Final = ("absence", "presence")
+PROMOTION: Final = "promotion"
+OUTCOMES: Final = ("absence", "presence", PROMOTION)
+RECOMMENDATION: Final = "Survey Answered/nps"  # the one event that a promotion is read from
+EVER: Final = 0  # of `at_risk_days`: an order at any time before
+SURVEY_DAYS: Final = 14  # answers come in the first days; a later one tells another mood
 SHIPPED: Final = Path(__file__).with_name("targets.toml")
 
 
@@ -33,14 +39,16 @@ class Target:
         The question in words, printed with every score.
     outcome : str
         ``absence``: the answer is yes if no `event` falls into the label window;
-        ``presence``: yes if at least one does.
+        ``presence``: yes if at least one does; ``promotion``: yes if the customer, asked how
+        likely they are to recommend us, says 9 or 10, known of those who answer.
     event : str
         The event that is looked for in the label window.
     window_days : int
-        Length of the label window ``[as_of, as_of + window_days)``.
+        Length of the label window ``[as_of, as_of + window_days)``. Of a promotion: how long
+        after a survey was sent an answer still belongs to it.
     at_risk_days : int
         The question is asked of customers with an order in ``[as_of - at_risk_days, as_of)``
-        that was known at `as_of`.
+        that was known at `as_of`; `EVER`: of all who ordered before, which a promotion may say.
     minimum_rows, minimum_of_each : int
         Rows, and rows of either answer, that training needs before it fits more than a rule.
     """
@@ -49,7 +57,7 @@ class Target:
     question: str
     outcome: str
     window_days: int
-    at_risk_days: int
+    at_risk_days: int = EVER
     event: str = "Order Completed"
     minimum_rows: int = 400
     minimum_of_each: int = 40
@@ -77,8 +85,11 @@ class Targets:
 
     @property
     def longest_window_days(self) -> int:
-        """Days until the answers to all questions are known."""
-        return max(target.window_days for target in self.targets)
+        """Days until the answers to all questions about a snapshot are known.
+
+        Promoters are not asked at snapshots but when a survey is sent.
+        """
+        return max(target.window_days for target in self.targets if target.outcome != PROMOTION)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,12 +134,13 @@ def targets_from_tables(tables: Mapping[str, object], source: str) -> Targets:
     """
     for name in tables:
         _require_known(f"{source}: unknown target", name, TARGET_NAMES, "targets")
-    for name in TARGET_NAMES:
+    for name in NEEDED:
         if name not in tables:
             raise InvalidTargets(
-                f"{source}: no table [{name}]; both {' and '.join(TARGET_NAMES)} are needed; add it"
+                f"{source}: no table [{name}]; both {' and '.join(NEEDED)} are needed; add it"
             )
-    targets = Targets(tuple(_target(name, tables[name], source) for name in TARGET_NAMES))
+    named = (name for name in TARGET_NAMES if name in tables)
+    targets = Targets(tuple(_target(name, tables[name], source) for name in named))
     churn, repurchase = targets[CHURN], targets[REPURCHASE]
     if churn.window_days == repurchase.window_days and churn.event == repurchase.event:
         raise InvalidTargets(
@@ -149,9 +161,11 @@ def targets_toml(windows: Windows) -> str:
 # What is predicted, and of whom. Edit it, then run `nextbest train`.
 # `nextbest doctor` proposes the days from your own customers' gaps between orders.
 #
-# outcome      "absence": yes if the event does not happen in the window; "presence": if it does
+# outcome      "absence": yes if the event does not happen in the window; "presence": if it does;
+#              "promotion": if the customer, asked for a recommendation, says 9 or 10
 # window_days  the window in which the answer shows
-# at_risk_days it is asked of customers who ordered within so many days before
+# at_risk_days it is asked of customers who ordered within so many days before; left out, of a
+#              promotion: of everybody who ever ordered
 
 [{CHURN}]
 question = "Will this customer place no order in the next {churn} days?"
@@ -166,6 +180,13 @@ outcome = "presence"
 event = "Order Completed"
 window_days = {repurchase}
 at_risk_days = {at_risk}
+
+# Learned from surveys of the kind "nps"; without answers to any, this score stays empty.
+[{PROMOTER}]
+question = "Would this customer say 9 or 10 of 10, asked how likely they are to recommend us?"
+outcome = "{PROMOTION}"
+event = "{RECOMMENDATION}"
+window_days = {SURVEY_DAYS}
 """
 
 
@@ -188,7 +209,8 @@ def _target(name: str, table: object, source: str) -> Target:
         if not isinstance(value, kind) or isinstance(value, bool):
             word = "a whole number" if kind is int else "text in quotes"
             raise InvalidTargets(f"{where}: {key} = {value!r}; must be {word}; correct it")
-    for key in ("question", "outcome", "window_days", "at_risk_days"):
+    needed = ("question", "outcome", "window_days")
+    for key in needed if name == PROMOTER else (*needed, "at_risk_days"):
         if key not in table:
             raise InvalidTargets(f"{where}: no '{key}'; it has no default; add it")
     target = Target(name=name, **table)
@@ -201,6 +223,29 @@ def _require_ranges(target: Target, where: str) -> None:
         raise InvalidTargets(
             f"{where}: outcome = '{target.outcome}'; outcomes are {', '.join(OUTCOMES)}; choose one"
         )
+    if (target.name == PROMOTER) != (target.outcome == PROMOTION):
+        raise InvalidTargets(
+            f"{where}: outcome = '{target.outcome}'; must be '{PROMOTION}' for {PROMOTER} and for "
+            "no other target; correct it"
+        )
+    if target.name == PROMOTER:
+        _require_known(f"{where}: unknown event", target.event, (RECOMMENDATION,), "events")
+    else:
+        _require_order_question(target, where)
+    if not target.question.strip():
+        raise InvalidTargets(f"{where}: question = ''; must say in words what is asked; write it")
+    # Two years: more than the history that most shops have, so surely a slip of the keyboard.
+    shortest = EVER if target.name == PROMOTER else 1
+    limits = (("window_days", 1, 730), ("at_risk_days", shortest, 730))
+    for key, low, high in (*limits, ("minimum_rows", 1, 10**9), ("minimum_of_each", 1, 10**9)):
+        value = getattr(target, key)
+        if not low <= value <= high:
+            raise InvalidTargets(
+                f"{where}: {key} = {value}; must lie between {low} and {high}; correct it"
+            )
+
+
+def _require_order_question(target: Target, where: str) -> None:
     if target.event not in KNOWN_EVENTS:
         _require_known(f"{where}: unknown event", target.event, tuple(KNOWN_EVENTS), "")
     # A shop's churn is an order that does not come, a contract's is a cancellation that does.
@@ -211,16 +256,6 @@ def _require_ranges(target: Target, where: str) -> None:
             f"{where}: outcome = '{target.outcome}' of '{target.event}'; must be '{expected}', "
             f"since a high {target.name} would else mean its opposite; correct it"
         )
-    if not target.question.strip():
-        raise InvalidTargets(f"{where}: question = ''; must say in words what is asked; write it")
-    # Two years: more than the history that most shops have, so surely a slip of the keyboard.
-    limits = (("window_days", 1, 730), ("at_risk_days", 1, 730), ("minimum_rows", 1, 10**9))
-    for key, low, high in (*limits, ("minimum_of_each", 1, 10**9)):
-        value = getattr(target, key)
-        if not low <= value <= high:
-            raise InvalidTargets(
-                f"{where}: {key} = {value}; must lie between {low} and {high}; correct it"
-            )
 
 
 def _require_known(problem: str, word: str, allowed: tuple[str, ...], kind: str) -> None:

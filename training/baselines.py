@@ -34,40 +34,56 @@ BAND_PRIOR: Final = 20.0
 PRIOR_DAYS: Final = (0.0, 7.0, 14.0, 28.0, 56.0, 112.0, 224.0, 365.0)
 
 
-def base_rate(answers: Int8Array, names: tuple[str, ...]) -> Classifier:
+def base_rate(
+    answers: Int8Array, names: tuple[str, ...], weights: FloatArray | None = None
+) -> Classifier:
     """The share of yes for everyone.
 
     Half a yes and half a no are added (Jeffreys), so that "never seen" is not "impossible".
     """
-    return Classifier(BaseRate(logit(smoothed_rate(answers))), names)
+    return Classifier(BaseRate(logit(smoothed_rate(answers, weights))), names)
 
 
-def smoothed_rate(answers: Int8Array) -> float:
+def smoothed_rate(answers: Int8Array, weights: FloatArray | None = None) -> float:
     """Share of yes with half a yes and half a no added; strictly between 0 and 1."""
-    return (float(np.sum(answers)) + 0.5) / (len(answers) + 1.0)
+    weights = np.ones(len(answers)) if weights is None else weights
+    return (float(weights @ answers) + 0.5) / (float(weights.sum()) + 1.0)
 
 
-def recency_rule(rows: FloatArray, answers: Int8Array, names: tuple[str, ...]) -> Classifier:
+def recency_rule(
+    rows: FloatArray,
+    answers: Int8Array,
+    names: tuple[str, ...],
+    weights: FloatArray | None = None,
+) -> Classifier:
     """The share of yes by how long ago the last order was.
 
     Parameters
     ----------
     rows : ndarray of float64, shape (n, n_features)
     answers : ndarray of int8, shape (n,)
+    weights : ndarray of float64, shape (n,), optional
+        What each row counts, about 1 on average.
     """
+    weights = np.ones(len(answers)) if weights is None else weights
     days = rows[:, recency_column(names)]
     edges = _edges(days)
     bands = recency_band(days, edges)
-    everyone = smoothed_rate(answers)
-    counts = np.bincount(bands, minlength=len(edges) + 2)
-    yes = np.bincount(bands, weights=answers, minlength=len(edges) + 2)
+    everyone = smoothed_rate(answers, weights)
+    counts = np.bincount(bands, weights=weights, minlength=len(edges) + 2)
+    yes = np.bincount(bands, weights=weights * answers, minlength=len(edges) + 2)
     shares = (yes + BAND_PRIOR * everyone) / (counts + BAND_PRIOR)
     log_odds = [logit(float(share)) for share in shares]
     rule = RecencyRule(edges, tuple(log_odds[:-1]), log_odds[-1], logit(everyone))
     return Classifier(rule, names)
 
 
-def logistic(rows: FloatArray, answers: Int8Array, names: tuple[str, ...]) -> Classifier:
+def logistic(
+    rows: FloatArray,
+    answers: Int8Array,
+    names: tuple[str, ...],
+    weights: FloatArray | None = None,
+) -> Classifier:
     """Logistic regression on compressed, standardised features and what is missing.
 
     Parameters
@@ -75,6 +91,8 @@ def logistic(rows: FloatArray, answers: Int8Array, names: tuple[str, ...]) -> Cl
     rows : ndarray of float64, shape (n, n_features)
     answers : ndarray of int8, shape (n,)
         Both answers must occur.
+    weights : ndarray of float64, shape (n,), optional
+        What each row counts, about 1 on average.
     """
     absent = np.isnan(rows)
     small = compressed(rows)
@@ -86,21 +104,24 @@ def logistic(rows: FloatArray, answers: Int8Array, names: tuple[str, ...]) -> Cl
     standard = np.where(absent, 0.0, (small - mean) / scale)
     design = np.hstack([standard, absent - center])
     # C = 0.1: a penalty of ten on standardised columns, so that windows of one event, nearly
-    # copies of each other, share their weight instead of fighting over it.
+    # copies of each other, share their weight instead of fighting over it. Below 20,000 rows it
+    # is stronger: on 2,000 answers to surveys 0.1 had a calibration slope of .75, 0.01 one of 1.
+    strength = 0.1 * min(1.0, len(answers) / 20_000)
     # Newton's steps on so few columns are five times quicker than the default solver's.
-    fitted = LogisticRegression(C=0.1, solver="newton-cholesky").fit(design, answers)
+    model = LogisticRegression(C=strength, solver="newton-cholesky")
+    fitted = model.fit(design, answers, weights)
     # A column that never changed has a weight of about 1e-30, the solver's rounding: none.
     changed = np.concatenate([spread > 1e-12, (center > 0) & (center < 1)])
-    weights, n = np.where(changed, fitted.coef_[0], 0.0), len(names)
-    model = Logistic(
+    found, n = np.where(changed, fitted.coef_[0], 0.0), len(names)
+    said = Logistic(
         mean=tuple(mean.tolist()),
         scale=tuple(scale.tolist()),
-        coefficient=tuple(weights[:n].tolist()),
-        missing=tuple(weights[n:].tolist()),
+        coefficient=tuple(found[:n].tolist()),
+        missing=tuple(found[n:].tolist()),
         center=tuple(center.tolist()),
         intercept=float(fitted.intercept_[0]),
     )
-    return Classifier(model, names)
+    return Classifier(said, names)
 
 
 def margin_model(

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from features.algebra import FeatureSet
 from features.batch import feature_matrix
 from features.signals import DAY, Int64Array, SignalLog, code, is_anonymous
-from models.targets import Targets
+from models.targets import PROMOTION, Targets
 from training.labels import ORDER, Labels, labels
 
 FloatArray = NDArray[np.float64]
@@ -69,6 +69,7 @@ class TrainingTable:
         Index into the log, and moment.
     rows : ndarray of float64, shape (n, n_features)
     answers : dict of score name to Labels
+        Of the targets that are asked at snapshots; promoters are asked by surveys.
     test : ndarray of bool, shape (n,)
         Rows of test snapshots.
     """
@@ -190,7 +191,11 @@ def training_table(
         customers,
         as_of,
         feature_matrix(features, log, customers, as_of),
-        {each.name: labels(log, customers, as_of, each, end) for each in targets.targets},
+        {
+            each.name: labels(log, customers, as_of, each, end)
+            for each in targets.targets
+            if each.outcome != PROMOTION
+        },
         np.isin(as_of, np.array(plan.test, dtype=np.int64)),
         notes,
     )

@@ -49,9 +49,11 @@ def auc(answers: Int8Array, scores: FloatArray, weights: FloatArray | None = Non
     return _sorted_auc(answers[order], _ties(scores[order]), weights[order])
 
 
-def log_loss(answers: Int8Array, probabilities: FloatArray) -> float:
+def log_loss(
+    answers: Int8Array, probabilities: FloatArray, weights: FloatArray | None = None
+) -> float:
     """Mean of -log of the probability given to what happened."""
-    return float(np.mean(losses(answers, probabilities)))
+    return float(np.average(losses(answers, probabilities), weights=weights))
 
 
 def losses(answers: Int8Array, probabilities: FloatArray) -> FloatArray:
@@ -60,23 +62,30 @@ def losses(answers: Int8Array, probabilities: FloatArray) -> FloatArray:
     return np.asarray(-np.log(np.where(answers == 1, p, 1 - p)))
 
 
-def brier(answers: Int8Array, probabilities: FloatArray) -> float:
+def brier(
+    answers: Int8Array, probabilities: FloatArray, weights: FloatArray | None = None
+) -> float:
     """Mean squared difference of probability and answer. Source: Brier (1950)."""
-    return float(np.mean((probabilities - answers) ** 2))
+    return float(np.average((probabilities - answers) ** 2, weights=weights))
 
 
-def calibration_error(answers: Int8Array, probabilities: FloatArray) -> float:
+def calibration_error(
+    answers: Int8Array, probabilities: FloatArray, weights: FloatArray | None = None
+) -> float:
     """Mean |share of yes - mean probability| over tenths of the rows, by probability."""
     order = np.argsort(probabilities, kind="stable")
+    weights = np.ones(len(answers)) if weights is None else weights
     error = 0.0
     for bin_ in np.array_split(order, BINS):
         if len(bin_):
-            gap = float(np.mean(answers[bin_]) - np.mean(probabilities[bin_]))
-            error += abs(gap) * len(bin_) / len(order)
+            gap = float(np.average(answers[bin_] - probabilities[bin_], weights=weights[bin_]))
+            error += abs(gap) * float(weights[bin_].sum() / weights.sum())
     return error
 
 
-def fitted_line(answers: Int8Array, log_odds: FloatArray) -> tuple[float, float]:
+def fitted_line(
+    answers: Int8Array, log_odds: FloatArray, weights: FloatArray | None = None
+) -> tuple[float, float]:
     """Slope and intercept of the logistic regression of the answers on log-odds.
 
     Slope 1 and intercept 0 for a calibrated model. Source: Cox (1958). By Newton's method
@@ -90,10 +99,12 @@ def fitted_line(answers: Int8Array, log_odds: FloatArray) -> tuple[float, float]
     _require_both(answers)
     design = np.column_stack([log_odds, np.ones(len(log_odds))])
     line = np.array([1.0, 0.0])
+    weights = np.ones(len(answers)) if weights is None else weights
     for _ in range(50):
         p = sigmoid(np.clip(design @ line, -30, 30))
-        gradient = design.T @ (answers - p) - 1e-6 * line
-        curvature = (design * (p * (1 - p))[:, np.newaxis]).T @ design + 1e-6 * np.eye(2)
+        gradient = design.T @ (weights * (answers - p)) - 1e-6 * line
+        bend = (weights * p * (1 - p))[:, np.newaxis]
+        curvature = (design * bend).T @ design + 1e-6 * np.eye(2)
         step = np.linalg.solve(curvature, gradient)
         # Log-odds are of the order of one: a longer step has left the valley.
         line = line + step / max(1.0, float(np.max(np.abs(step))) / 2)
@@ -127,9 +138,13 @@ def loss_difference(
 
 
 def auc_interval(
-    customers: Int64Array, answers: Int8Array, scores: FloatArray, rng: np.random.Generator
+    customers: Int64Array,
+    answers: Int8Array,
+    scores: FloatArray,
+    rng: np.random.Generator,
+    weights: FloatArray | None = None,
 ) -> Interval:
-    """AUC with its 95 % interval, resampling customers.
+    """AUC with its 95 % interval, resampling customers; rows may have weights of their own.
 
     Raises
     ------
@@ -140,14 +155,16 @@ def auc_interval(
     _, place = np.unique(customers, return_inverse=True)
     order = np.argsort(scores, kind="stable")
     sorted_answers, ties, owners = answers[order], _ties(scores[order]), place[order]
+    own = np.ones(len(answers)) if weights is None else weights[order]
     drawn = []
     for times in _draws(int(place.max()) + 1, rng):
-        weights = times[owners]
-        both = weights[sorted_answers == 1].sum() > 0 and weights[sorted_answers == 0].sum() > 0
-        if both:  # a draw of one class only has no AUC
-            drawn.append(_sorted_auc(sorted_answers, ties, weights))
+        drawn_weights = own * times[owners]
+        yes = sorted_answers == 1
+        if drawn_weights[yes].sum() > 0 and drawn_weights[~yes].sum() > 0:
+            # a draw of one class only has no AUC
+            drawn.append(_sorted_auc(sorted_answers, ties, drawn_weights))
     low, high = np.quantile(drawn, (0.025, 0.975))
-    return Interval(auc(answers, scores), float(low), float(high))
+    return Interval(auc(answers, scores, weights), float(low), float(high))
 
 
 def auc_difference(
@@ -187,19 +204,26 @@ def auc_difference(
     return Interval(auc(answers, new) - auc(answers, old), float(low), float(high))
 
 
-def mean_interval(customers: Int64Array, values: FloatArray, rng: np.random.Generator) -> Interval:
+def mean_interval(
+    customers: Int64Array,
+    values: FloatArray,
+    rng: np.random.Generator,
+    weights: FloatArray | None = None,
+) -> Interval:
     """Mean of a value per row with its 95 % interval, resampling customers.
 
     Parameters
     ----------
     customers : ndarray of int64, shape (n,)
     values : ndarray of float64, shape (n,), n > 0
+    weights : ndarray of float64, shape (n,), optional
     """
     _, place = np.unique(customers, return_inverse=True)
-    total, rows = np.bincount(place, weights=values), np.bincount(place).astype(np.float64)
+    weights = np.ones(len(values)) if weights is None else weights
+    total, rows = np.bincount(place, weights=weights * values), np.bincount(place, weights=weights)
     drawn = [float(times @ total) / float(times @ rows) for times in _draws(len(total), rng)]
     low, high = np.quantile(drawn, (0.025, 0.975))
-    return Interval(float(np.mean(values)), float(low), float(high))
+    return Interval(float(np.average(values, weights=weights)), float(low), float(high))
 
 
 DRAWS: Final = 400  # the ends of a 95 % interval then rest on ten draws each

@@ -21,10 +21,11 @@ from features.signals import (
     code,
     is_anonymous,
 )
-from models.targets import Target, Targets, Windows
+from models.targets import EVER, PROMOTION, Target, Targets, Windows
 from serving.policy import Policy
 from training.dataset import Schedule, ScheduleRules, first_order, schedule
 from training.labels import ORDER, labels
+from training.surveys import promoters, surveys
 
 # Two gaps, three order days: with one gap alone, a customer's habit and chance look the same.
 LEAST_GAPS: Final = 2
@@ -44,12 +45,14 @@ _KINDS: Final[Mapping[str, tuple[str, ...]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """What the history says to one target's question, all snapshots together.
+    """What the history says to one target's question, all snapshots or surveys together.
 
     Attributes
     ----------
+    snapshots : int
+        Or surveys sent, for a question that is asked by survey.
     rows, yes, no : int
-        Customers at risk whose label window is over, counted once for each snapshot.
+        Customers at risk whose label window is over, counted once for each snapshot or survey.
     at_risk_now : int
         Customers whom the question would be asked of at the data's end.
     """
@@ -219,23 +222,27 @@ def _plan(log: SignalLog, targets: Targets, end: int) -> Schedule:
 
 
 def _answers(log: SignalLog, target: Target, plan: Schedule, end: int) -> Answers:
-    moments = (*plan.train, *plan.test)
-    customers = np.flatnonzero(_identified(log))
-    yes = no = 0
-    for moment in moments:
-        as_of = np.full(len(customers), moment, dtype=np.int64)
-        values = labels(log, customers, as_of, target, end).values
-        yes += int((values == 1).sum())
-        no += int((values == 0).sum())
+    if target.outcome == PROMOTION:
+        found = surveys(log, target, end)
+        scores = found.scores[found.answered]
+        asked, yes = len(found), int(promoters(scores).sum())
+        no = len(scores) - yes
+    else:
+        asked, yes, no = len(plan.train) + len(plan.test), 0, 0
+        customers = np.flatnonzero(_identified(log))
+        for moment in (*plan.train, *plan.test):
+            as_of = np.full(len(customers), moment, dtype=np.int64)
+            values = labels(log, customers, as_of, target, end).values
+            yes += int((values == 1).sum())
+            no += int((values == 0).sum())
     # At the end the answer is open, but whom it is asked of is known: those who ordered lately.
     columns = log.columns
-    lately = (columns.event == code(ORDER)) & (
-        columns.occurred_at >= end - target.at_risk_days * DAY
-    )
+    since = 0 if target.at_risk_days == EVER else end - target.at_risk_days * DAY
+    lately = (columns.event == code(ORDER)) & (columns.occurred_at >= since)
     owners = np.unique(_owner(log)[lately])
     return Answers(
         target=target,
-        snapshots=len(moments),
+        snapshots=asked,
         rows=yes + no,
         yes=yes,
         no=no,
@@ -299,10 +306,18 @@ def _order_lines(found: Readiness) -> list[str]:
 
 def _answer_line(found: Answers) -> str:
     target = found.target
+    by_survey = target.outcome == PROMOTION
+    if by_survey and not found.rows:
+        return (
+            f"{target.name} ({target.question.rstrip()}): nobody has answered a recommendation "
+            "survey (Survey Answered of the kind nps) yet, so this score stays empty; everything "
+            "else works without it."
+        )
     head = (
         f"{target.name} ({target.question.rstrip()}): {found.rows:,} answers known from "
-        f"{found.snapshots} snapshots, {found.yes:,} yes and {found.no:,} no; "
-        f"{found.at_risk_now:,} customers are at risk now"
+        f"{found.snapshots:,} {'surveys' if by_survey else 'snapshots'}, {found.yes:,} yes and "
+        f"{found.no:,} no; {found.at_risk_now:,} customers "
+        f"{'have ordered' if by_survey else 'are at risk now'}"
     )
     if found.enough:
         return f"{head}. Enough to train a model."

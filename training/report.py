@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from features.signals import Int64Array, SignalLog
+from features.signals import SignalLog
 from models.evaluation import (
     CalibrationBin,
     Estimate,
@@ -63,15 +63,20 @@ def data_digest(log: SignalLog) -> str:
     return digest.hexdigest()
 
 
-def calibration_bins(answers: Int8Array, probabilities: FloatArray) -> tuple[CalibrationBin, ...]:
+def calibration_bins(
+    answers: Int8Array, probabilities: FloatArray, weights: FloatArray | None = None
+) -> tuple[CalibrationBin, ...]:
     """Tenths of the rows by probability, lowest first: the mean said and the share that came.
 
     The same tenths as `training.metrics.calibration_error`, whose value is their mean gap.
     """
     order = np.argsort(probabilities, kind="stable")
+    weights = np.ones(len(answers)) if weights is None else weights
     return tuple(
         CalibrationBin(
-            float(np.mean(probabilities[some])), float(np.mean(answers[some])), len(some)
+            float(np.average(probabilities[some], weights=weights[some])),
+            float(np.average(answers[some], weights=weights[some])),
+            len(some),
         )
         for some in np.array_split(order, BINS)
         if len(some)
@@ -114,7 +119,7 @@ def _target_evaluation(
         models=tuple(
             _figures(target.name, kind, tested, result, rng) for kind in tested.predictions
         ),
-        calibration=calibration_bins(tested.answers, tested.predictions[served]),
+        calibration=calibration_bins(tested.answers, tested.predictions[served], tested.weights),
         lift=lift_tenths(tested.answers, tested.predictions[served]),
     )
 
@@ -124,11 +129,11 @@ def _figures(
 ) -> ModelFigures:
     measured = next(each for each in result.metrics if (each.target, each.model) == (target, kind))
     scores, answers = tested.predictions[kind], tested.answers
-    loss = mean_interval(tested.customers, losses(answers, scores), rng)
+    loss = mean_interval(tested.customers, losses(answers, scores), rng, tested.weights)
     return ModelFigures(
         model=kind,
         serves=measured.serves,
-        auc=_auc(tested.customers, answers, scores, rng) if measured.auc is not None else None,
+        auc=_auc(tested, scores, rng) if measured.auc is not None else None,
         log_loss=_estimate(loss),
         brier=float(measured.brier or 0.0),
         calibration_error=float(measured.calibration_error or 0.0),
@@ -136,10 +141,9 @@ def _figures(
     )
 
 
-def _auc(
-    customers: Int64Array, answers: Int8Array, scores: FloatArray, rng: np.random.Generator
-) -> Estimate:
-    return _estimate(auc_interval(customers, answers, scores, rng))
+def _auc(tested: Tested, scores: FloatArray, rng: np.random.Generator) -> Estimate:
+    found = auc_interval(tested.customers, tested.answers, scores, rng, tested.weights)
+    return _estimate(found)
 
 
 def _estimate(found: Interval) -> Estimate:

@@ -45,6 +45,25 @@ def test_a_forest_predicts_what_lightgbm_does(forest: Classifier, rows: FloatArr
     np.testing.assert_allclose(forest.predict(rows), expected, rtol=1e-12)
 
 
+# What shap asks of matplotlib when it is imported.
+@pytest.mark.filterwarnings("ignore:The set_:PendingDeprecationWarning")
+def test_contributions_are_those_of_shap(forest: Classifier, rows: FloatArray) -> None:
+    # The shap package walks the same trees in code of its own.
+    import shap
+
+    assert isinstance(forest.model, Forest)
+    booster = lightgbm.Booster(model_str=forest.model.text)
+    explainer = shap.TreeExplainer(booster)
+    oracle = explainer(rows)
+    slope, intercept = forest.calibration.slope, forest.calibration.intercept
+    found = forest.contributions(rows)
+    np.testing.assert_allclose(found[:, :-1], slope * oracle.values, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(
+        found[:, -1], slope * oracle.base_values + intercept, rtol=0, atol=1e-12
+    )
+    assert np.abs(found[:, :-1]).max() > 0.1
+
+
 def test_a_logistic_regression_by_hand(regression: Classifier, rows: FloatArray) -> None:
     model, row = regression.model, rows[5]
     log_odds = -1.0

@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from models.targets import (
+    EVER,
     SHIPPED,
     InvalidTargets,
     Windows,
@@ -26,7 +27,11 @@ def test_the_shipped_windows_are_those_of_a_grocery_shop() -> None:
     targets = load_targets()
     assert [
         (each.name, each.outcome, each.window_days, each.at_risk_days) for each in targets.targets
-    ] == [("churn_risk", "absence", 28, 56), ("repurchase_likelihood", "presence", 7, 56)]
+    ] == [
+        ("churn_risk", "absence", 28, 56),
+        ("repurchase_likelihood", "presence", 7, 56),
+        ("promoter_likelihood", "promotion", 14, EVER),
+    ]
     assert targets.longest_window_days == 28
     assert SHIPPED.read_text(encoding="utf-8") == GOOD
 
@@ -74,6 +79,36 @@ def test_a_mistake_is_named(tmp_path: Path, old: str, new: str, words: str) -> N
     text = head + ("[churn_risk]" + table).replace(old, new, 1)
     with pytest.raises(InvalidTargets, match=re.escape(words)):
         load_targets(written(tmp_path, text))
+
+
+def test_promoters_may_be_left_out() -> None:
+    found = tables(load_targets())
+    del found["promoter_likelihood"]
+    assert targets_from_tables(found, "x").names == ("churn_risk", "repurchase_likelihood")
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"outcome": "presence"}, "must be 'promotion' for promoter_likelihood and for no other"),
+        ({"event": "Survey Answered"}, "did you mean 'Survey Answered/nps'?"),
+        ({"event": "Review Written"}, "events are Survey Answered/nps"),
+        ({"at_risk_days": -1}, "at_risk_days = -1; must lie between 0 and 730"),
+        ({"window_days": 0}, "window_days = 0; must lie between 1 and 730"),
+    ],
+)
+def test_a_mistake_about_promoters_is_named(changes: dict[str, str | int], words: str) -> None:
+    found = tables(load_targets())
+    found["promoter_likelihood"] |= changes
+    with pytest.raises(InvalidTargets, match=re.escape(words)):
+        targets_from_tables(found, "x")
+
+
+def test_only_promoters_are_asked_by_survey() -> None:
+    found = tables(load_targets())
+    found["churn_risk"]["outcome"] = "promotion"
+    with pytest.raises(InvalidTargets, match="target 'churn_risk': outcome = 'promotion'; must be"):
+        targets_from_tables(found, "x")
 
 
 def test_a_missing_target_is_named(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from features.signals import ABSENT, DAY, SignalColumns, SignalLog, code
 from models.bundle import load_bundle, write_bundle
 from models.targets import load_targets
 from training.dataset import NothingToLearn
-from training.fit import BoosterSettings, TrainingResult, TrainSettings, leaf_size, train
+from training.fit import BoosterSettings, TrainingResult, TrainSettings, leaf_size, rounds, train
 
 START = 18_000 * DAY
 DAYS = 400
@@ -176,7 +176,15 @@ def test_a_history_shorter_than_its_window_has_a_margin_only(tmp_path: Path) -> 
     sha = write_bundle(found.bundle, tmp_path)
     row = feature_matrix(FEATURES, shop(50, 5), np.array([0]), np.array([END]))[0]
     expected = load_bundle(tmp_path / sha, FEATURES).expect(row, FEATURES, None)
-    assert list(expected.scores) == ["expected_margin"]
+    assert [name for name in expected.scores if expected.value(name) is not None] == [
+        "expected_margin"
+    ]
+    assert expected.scores["churn_risk"].served_by == "none"
+    assert expected.scores["churn_risk"].note == ("no model: no window of 28 days has passed yet")
+    assert expected.scores["promoter_likelihood"].note == (
+        "no model: nobody has answered a recommendation survey (Survey Answered of the kind nps) "
+        "yet"
+    )
     assert expected.usual_margin > 0
 
 
@@ -190,3 +198,11 @@ def test_visitors_alone_are_nothing_to_learn_from() -> None:
 )
 def test_leaves_grow_with_the_rows(rows: int, smallest: int) -> None:
     assert leaf_size(rows, 100) == smallest
+
+
+@pytest.mark.parametrize(
+    ("rows", "most", "trees"),
+    [(100, 180, 40), (2000, 180, 40), (5500, 180, 100), (10**6, 180, 180), (9, 5, 5)],
+)
+def test_few_rows_grow_few_trees(rows: int, most: int, trees: int) -> None:
+    assert rounds(rows, most) == trees

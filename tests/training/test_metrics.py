@@ -15,6 +15,7 @@ from training.metrics import (
     log_loss,
     loss_difference,
     losses,
+    mean_interval,
 )
 
 RNG = np.random.default_rng(11)
@@ -107,3 +108,32 @@ def test_one_class_is_said_so(answers: list[int]) -> None:
         fitted_line(one, np.array([0.1, 0.2]))
     with pytest.raises(OneClass, match=words):
         auc_interval(np.arange(2), one, np.array([0.1, 0.2]), np.random.default_rng(1))
+
+
+def test_a_row_of_weight_three_counts_as_three_rows() -> None:
+    rng = np.random.default_rng(11)
+    answers = (rng.random(200) < 0.4).astype(np.int8)
+    log_odds = rng.normal(0, 1, 200) + answers
+    scores = 1 / (1 + np.exp(-log_odds))
+    weights = rng.integers(1, 4, 200)
+    many = np.repeat(np.arange(200), weights)
+    heavy = weights.astype(np.float64)
+    assert log_loss(answers, scores, heavy) == pytest.approx(log_loss(answers[many], scores[many]))
+    assert brier(answers, scores, heavy) == pytest.approx(brier(answers[many], scores[many]))
+    assert fitted_line(answers, log_odds, heavy) == pytest.approx(
+        fitted_line(answers[many], log_odds[many])
+    )
+    people, rng_of = np.arange(200), np.random.default_rng
+    found = auc_interval(people, answers, scores, rng_of(1), heavy)
+    assert found.difference == pytest.approx(auc(answers[many], scores[many]))
+    assert found.low < found.difference < found.high
+    mean = mean_interval(people, scores, rng_of(1), heavy)
+    assert mean.difference == pytest.approx(scores[many].mean())
+
+
+def test_weights_move_the_calibration_error() -> None:
+    answers = np.array([0, 1] * 10, dtype=np.int8)
+    scores = np.full(20, 0.5)
+    assert calibration_error(answers, scores) == 0.0
+    # In each tenth, one yes of weight 3 and one no of weight 1: three quarters say yes.
+    assert calibration_error(answers, scores, np.array([1.0, 3.0] * 10)) == pytest.approx(0.25)

@@ -99,7 +99,8 @@ def test_the_foreign_shop_can_be_learned_from(tmp_path: Path, policy: Policy) ->
     lines = "\n".join(found.lines())
     assert (found.customers, found.visitors, found.orders) == (140, 0, 1811)
     assert "1,811 orders of 120 customers" in lines
-    assert [answers.enough for answers in found.answers] == [True, True]
+    assert [answers.enough for answers in found.answers] == [True, True, False]
+    assert "nobody has answered a recommendation survey" in lines
     assert lines.count("Enough to train a model.") == 2
     assert found.windows is not None
     assert "change it there if you agree" in lines
