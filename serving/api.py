@@ -1,10 +1,8 @@
 """The public HTTP contract: one decision resource, two ways to reach it, and health."""
 
-import hashlib
 import html
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
@@ -12,28 +10,30 @@ import anyio
 import numpy as np
 from fastapi import FastAPI, Request
 from fastapi.openapi.utils import get_openapi
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from features.home import Home
 from features.signals import SECOND
-from serving import schemas
-from serving.answer import Json, Surroundings, encoded, flat, rendered
-from serving.champion import Champion
+from serving import schemas, view_calls
+from serving.answer import Json, encoded, flat
+from serving.batch_calls import decide_batch
 from serving.console.pages import Console
 from serving.console.session import Sessions, secret_of
 from serving.decision import fallback
 from serving.desk import Question, answer_to
-from serving.security import CALLER, Guard, log_failure, problem
+from serving.event_calls import MOST_ITEMS, keep_outcome, take_events
+from serving.questions import FAILED, question_of, unlogged
+from serving.requests import JSON, Refused, checked, content_of
+from serving.running import Service, open_service
+from serving.security import Guard, log_failure, problem
 from serving.settings import Settings
-from serving.store import IdempotencyConflict, Store, wall_clock
-from serving.wire import BodyTooLarge, NotJson, body_of, parsed
+from serving.store import IdempotencyConflict, wall_clock
 
 VERSION: Final = "0.1.0"
 # A mail platform keeps a cached answer for five minutes at least; nobody needs it longer.
 LONGEST_CACHE_SECONDS: Final = 300
-FAILED: Final = "the service could not decide in time or at all; its log says more"
 TITLE: Final = "Nextbest"
 ABOUT: Final = (
     "The next best communication for each customer, silence included, with reasons. "
@@ -41,43 +41,26 @@ ABOUT: Final = (
 )
 Responses = dict[int | str, dict[str, Any]]
 
+PATH_IDS: Final = {
+    "customer_id": {"type": "string", "pattern": schemas.CUSTOMER_ID},
+    "decision_id": {"type": "string"},
+}
+# Read item by item, so that a wrong one fails alone.
+EVENTS_SCHEMA: Final = {
+    "type": "object",
+    "required": ["batch"],
+    "properties": {
+        "batch": {"type": "array", "maxItems": MOST_ITEMS, "items": {"type": "object"}},
+        "sentAt": {"type": "string", "description": "RFC 3339; corrects a wrong clock."},
+    },
+}
+DESCRIBED_BY_HAND: Final = (
+    schemas.DecisionRequest,
+    schemas.BatchRequest,
+    schemas.OutcomeRequest,
+    schemas.Problem,
+)
 DECIDED: Final = "`no_contact` is a communication like another. Unknown customer: `fallback` true."
-
-
-@dataclass(frozen=True, slots=True)
-class Service:
-    """All that answering needs; made once, at the start."""
-
-    settings: Settings
-    store: Store
-    champion: Champion
-    surroundings: Surroundings
-    clock: Callable[[], int]
-    rng: np.random.Generator
-
-    def now(self) -> int:
-        """The data set's own present: the clock, or the end of its data."""
-        if self.surroundings.about.clock == "live":
-            return self.clock()
-        end = self.store.data_end()
-        return self.clock() if end is None else end
-
-
-def open_service(settings: Settings, clock: Callable[[], int], rng: np.random.Generator) -> Service:
-    """Open a home for serving and make its first decision fast.
-
-    Raises
-    ------
-    HomeError, InvalidCatalog, InvalidPolicy, InvalidReasonTexts, UnusableStore, OldSqlite
-        If the home cannot be served; the message says what to do.
-    """
-    home = Home(settings.home)
-    about = home.about()
-    store = Store.open(home.store)
-    champion = Champion(home, store)
-    champion.warm_up()
-    surroundings = Surroundings(about, champion.last.engine.policy.currency)
-    return Service(settings, store, champion, surroundings, clock, rng)
 
 
 def create_app(
@@ -109,60 +92,109 @@ def create_app(
 
 def add_routes(app: FastAPI) -> None:
     """Every path of the service."""
+    add_decisions(app)
+    add_intake(app)
+    add_views(app)
+    app.get("/livez", operation_id="livez", response_model=schemas.Health)(livez)
+    app.get("/readyz", operation_id="readyz", response_model=schemas.Health)(readyz)
+    app.get("/", include_in_schema=False)(root)
+
+
+def add_decisions(app: FastAPI) -> None:
+    """Paths that decide."""
     answers: Responses = {200: {"model": schemas.DecisionAnswer, "description": DECIDED}}
     app.post(
         "/v1/decisions",
         operation_id="decide",
         summary="Decide, log and answer",
         responses=answers | failures(400, 401, 413, 415, 422),
-        openapi_extra=body_schema(schemas.DecisionRequest),
+        openapi_extra=body_schema(schemas.DecisionRequest) | parameters(schemas.FormatRequest),
     )(decide)
+    app.post(
+        "/v1/decisions/batch",
+        operation_id="decide_batch",
+        summary="Decide for up to 500 customers; one wrong item does not fail the rest",
+        responses=answer_of(schemas.BatchAnswer, "One item a question, in the order asked.")
+        | failures(400, 401, 413, 415, 422),
+        openapi_extra=body_schema(schemas.BatchRequest) | parameters(schemas.FormatRequest),
+    )(decide_batch)
     app.get(
         "/v1/customers/{customer_id}/decision",
         operation_id="standing_decision",
         summary="The standing decision while it holds, else a new one",
         responses=answers | failures(401, 422),
-        openapi_extra={"parameters": standing_parameters()},
+        openapi_extra=parameters(schemas.StandingRequest, "customer_id"),
     )(standing_decision)
-    app.get("/livez", operation_id="livez", response_model=schemas.Health)(livez)
-    app.get("/readyz", operation_id="readyz", response_model=schemas.Health)(readyz)
-    app.get("/", include_in_schema=False)(root)
+
+
+def add_intake(app: FastAPI) -> None:
+    """Paths that tell us something."""
+    app.post(
+        "/v1/batch",
+        operation_id="take_events",
+        summary="Take in events as Segment's libraries send them; gzip is welcome",
+        responses=answer_of(schemas.EventsAnswer, "What became of each item.")
+        | failures(400, 401, 413, 415, 422),
+        openapi_extra={
+            "requestBody": {"required": True, "content": {JSON: {"schema": EVENTS_SCHEMA}}}
+        },
+    )(take_events)
+    app.post(
+        "/v1/decisions/{decision_id}/outcomes",
+        operation_id="keep_outcome",
+        summary="Tell what became of a decision; each kind is kept once",
+        responses=answer_of(schemas.OutcomeAnswer, "What is on record now.")
+        | failures(400, 401, 404, 413, 415, 422),
+        openapi_extra=body_schema(schemas.OutcomeRequest) | parameters(None, "decision_id"),
+    )(keep_outcome)
+
+
+def add_views(app: FastAPI) -> None:
+    """Paths that show something and change nothing."""
+    of_customer = parameters(None, "customer_id")
+    app.get(
+        "/v1/customers/{customer_id}",
+        operation_id="customer",
+        summary="Profile, stage, flags and scores of a customer",
+        responses=answer_of(schemas.CustomerAnswer, "As seen now.") | failures(401, 404, 422),
+        openapi_extra=of_customer,
+    )(view_calls.customer)
+    app.get(
+        "/v1/customers/{customer_id}/explanation",
+        operation_id="explanation",
+        summary="What would be answered now and why; nothing is logged",
+        responses=answer_of(schemas.ExplanationAnswer, "Decision, reasons and features.")
+        | failures(401, 404, 422),
+        openapi_extra=of_customer,
+    )(view_calls.explanation)
+    app.get(
+        "/v1/communications",
+        operation_id="communications",
+        summary="The catalog in service",
+        responses=answer_of(schemas.CommunicationsAnswer, "Every entry.") | failures(401),
+    )(view_calls.communications)
+    app.get(
+        "/v1/models",
+        operation_id="models",
+        summary="The bundle in service, its test, and what served before",
+        responses=answer_of(schemas.ModelsAnswer, "One bundle serves at a time.") | failures(401),
+    )(view_calls.models)
 
 
 async def decide(request: Request) -> Response:
     """Decide for one customer; the answer is logged before it is given."""
     service: Service = request.app.state.service
-    refused = wrong_content(request)
-    if refused is not None:
-        return refused
     try:
-        content = parsed(await body_of(request.stream(), request.headers.get("content-length")))
-        asked = schemas.DecisionRequest.model_validate(content)
-    except BodyTooLarge as error:
-        return problem(413, str(error))
-    except NotJson as error:
-        return problem(400, str(error))
-    except ValidationError as error:
-        return invalid(error)
-    said = asked.model_dump(exclude_none=True)
-    key = said.pop("idempotency_key", None)
-    canonical = json.dumps(said, sort_keys=True)
-    idempotency = None if key is None else (scoped(request, key), sha256(canonical))
-    rest = {name: said[name] for name in ("trigger", "locale", "context") if name in said}
-    question = Question(
-        asked.customer_id,
-        service.now(),
-        float(service.rng.random()),
-        tuple(asked.channels or ()),
-        tuple(asked.exclude or ()),
-        idempotency,
-        json.dumps(rest),
-    )
-    try:
-        body = await in_time(service, question, decided)
+        query = checked(schemas.FormatRequest, dict(request.query_params))
+        asked = checked(schemas.DecisionRequest, await content_of(request))
+        body = await in_time(service, question_of(request, asked), decided)
+    except Refused as refused:
+        return refused.response
     except IdempotencyConflict as error:
         return problem(422, str(error), (("/idempotency_key", "conflict", str(error)),))
-    return Response(body, headers={"Cache-Control": "no-store"}, media_type="application/json")
+    if query.format == "flat":
+        body = encoded(flat(json.loads(body)))
+    return Response(body, headers={"Cache-Control": "no-store"}, media_type=JSON)
 
 
 async def standing_decision(request: Request) -> Response:
@@ -170,17 +202,17 @@ async def standing_decision(request: Request) -> Response:
     service: Service = request.app.state.service
     customer_id = request.path_params["customer_id"]
     try:
-        schemas.DecisionRequest.model_validate({"customer_id": customer_id})
-        asked = schemas.StandingRequest.model_validate(dict(request.query_params))
-    except ValidationError as error:
-        return invalid(error)
+        checked(schemas.DecisionRequest, {"customer_id": customer_id})
+        asked = checked(schemas.StandingRequest, dict(request.query_params))
+    except Refused as refused:
+        return refused.response
     now = service.now()
     channels = () if asked.channel is None else (asked.channel,)
     question = Question(customer_id, now, float(service.rng.random()), channels)
     content = json.loads(await in_time(service, question, standing_or_new))
     keep = "no-store" if content["fallback"] else f"private, max-age={cache_seconds(content, now)}"
     answer = flat(content) if asked.format == "flat" else content
-    return Response(encoded(answer), headers={"Cache-Control": keep}, media_type="application/json")
+    return Response(encoded(answer), headers={"Cache-Control": keep}, media_type=JSON)
 
 
 def decided(service: Service, question: Question) -> bytes:
@@ -217,7 +249,7 @@ async def in_time(
         log_failure("fallback served", error)
         versions = service.champion.last.engine.versions
         fallen = fallback(question.customer_id, question.as_of, versions, FAILED)
-        return rendered("dec_not_logged", fallen, service.surroundings)
+        return unlogged(fallen, service.surroundings)
 
 
 async def livez() -> Response:
@@ -271,38 +303,6 @@ async def unserved(_: Request, error: Exception) -> Response:
     return problem(status, words.get(status, "the request was refused"), headers=headers)
 
 
-def wrong_content(request: Request) -> Response | None:
-    """Why a body cannot be read by its headers, or None."""
-    media_type, _, parameters = request.headers.get("content-type", "").partition(";")
-    if media_type.strip().lower() != "application/json":
-        return problem(415, "the body must be application/json; set the Content-Type header")
-    charset = parameters.strip().lower().replace('"', "")
-    if charset not in ("", "charset=utf-8"):
-        return problem(415, "the body must be UTF-8; leave the charset out")
-    if request.headers.get("content-encoding", "identity").lower() != "identity":
-        return problem(415, "the body must not be compressed; send it as it is")
-    return None
-
-
-def invalid(error: ValidationError) -> Response:
-    """What is wrong with a request, by place; the values seen stay out."""
-    errors = tuple(
-        ("/" + "/".join(str(part)[:64] for part in found["loc"]), found["type"], found["msg"])
-        for found in error.errors(include_url=False, include_context=False, include_input=False)
-    )
-    return problem(422, "the request is not one this call takes; see errors", errors)
-
-
-def scoped(request: Request, key: str) -> str:
-    """An idempotency key, apart from equal ones of other callers."""
-    return f"{sha256(request.scope[CALLER])[:16]}:{key}"
-
-
-def sha256(text: str) -> str:
-    """Hash of a text, in hexadecimal."""
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
 def cache_seconds(content: dict[str, Json], now: int) -> int:
     """How long a caller may keep the answer: while it holds, five minutes at most."""
     valid_until = np.datetime64(str(content["valid_until"]).rstrip("Z"), "us").astype(np.int64)
@@ -316,10 +316,12 @@ def document(app: FastAPI) -> dict[str, object]:
             title=app.title, version=app.version, description=app.description, routes=app.routes
         )
         parts = made.setdefault("components", {}).setdefault("schemas", {})
-        for model in (schemas.DecisionRequest, schemas.Problem):
+        for model in DESCRIBED_BY_HAND:
             schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
             parts.update(schema.pop("$defs", {}))
             parts[model.__name__] = schema
+        question = {"$ref": "#/components/schemas/DecisionRequest"}
+        parts["BatchRequest"]["properties"]["decisions"]["items"] = question
         made["components"]["securitySchemes"] = {
             "bearer": {"type": "http", "scheme": "bearer"},
             "basic": {"type": "http", "scheme": "basic"},
@@ -336,6 +338,7 @@ def failures(*statuses: int) -> Responses:
     words = {
         400: "Not JSON",
         401: "No key, or an unknown one",
+        404: "Not known here",
         413: "Body too long",
         415: "Not JSON by its headers",
         422: "A field is wrong",
@@ -353,11 +356,17 @@ def body_schema(model: type[BaseModel]) -> dict[str, object]:
     return {"requestBody": {"required": True, "content": {"application/json": shape}}}
 
 
-def standing_parameters() -> list[dict[str, object]]:
-    """Parameters of the standing decision; we read them ourselves, as strictly as a body."""
-    query = schemas.StandingRequest.model_json_schema()["properties"]
-    pattern = {"type": "string", "pattern": schemas.CUSTOMER_ID}
-    return [
-        {"name": "customer_id", "in": "path", "required": True, "schema": pattern},
-        *({"name": name, "in": "query", "schema": query[name]} for name in query),
-    ]
+def answer_of(model: type[BaseModel], words: str) -> Responses:
+    """The documented answer of a call."""
+    return {200: {"model": model, "description": words}}
+
+
+def parameters(query: type[BaseModel] | None, *path: str) -> dict[str, object]:
+    """Parameters of a call; we read them ourselves, as strictly as a body."""
+    asked = {} if query is None else query.model_json_schema()["properties"]
+    return {
+        "parameters": [
+            *({"name": n, "in": "path", "required": True, "schema": PATH_IDS[n]} for n in path),
+            *({"name": name, "in": "query", "schema": asked[name]} for name in asked),
+        ]
+    }

@@ -95,9 +95,15 @@ def decide(customer: Customer, engine: Engine, ledger: Ledger, uniform: float) -
     return settle(propose(customer, engine), engine, ledger, uniform)
 
 
-def propose(customer: Customer, engine: Engine) -> Proposal:
-    """What is likely to come, and which communications suit. The slow half; needs no lock."""
-    expectation = expectation_of(customer, engine)
+def propose(customer: Customer, engine: Engine, objected: bool = False) -> Proposal:
+    """What is likely to come, and which communications suit. The slow half; needs no lock.
+
+    Parameters
+    ----------
+    objected : bool
+        Whether the customer objected to marketing: then no score is computed at all.
+    """
+    expectation = UNSCORED if objected else expectation_of(customer, engine)
     flags = flags_up(customer.features, expectation, engine.policy)
     entries, refusals = eligible(customer, flags, expectation, engine.catalog)
     return Proposal(customer, expectation, flags, entries, refusals)

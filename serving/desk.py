@@ -26,6 +26,10 @@ SAME_MESSAGE_DAYS: Final = 2
 UNKNOWN_CUSTOMER: Final = "this customer is not known here"
 
 
+# How to settle under the lock, and the features that are logged.
+Ready = tuple[Callable[[Ledger], Decision], tuple[float, ...]]
+
+
 @dataclass(frozen=True, slots=True)
 class Question:
     """Who is asked about, and what the caller limits the choice to.
@@ -76,7 +80,21 @@ def answer_to(
     StoreBusy
         If the store's turn did not come in time.
     """
-    chooser, features = ready_to_choose(question, store, engine, note)
+    ready = ready_to_choose(question, store, engine, note)
+    return recorded(question, ready, store, surroundings)
+
+
+def recorded(question: Question, ready: Ready, store: Store, surroundings: Surroundings) -> bytes:
+    """Choose, log and answer what `ready_to_choose` prepared.
+
+    Raises
+    ------
+    IdempotencyConflict
+        If the key came before with another request.
+    StoreBusy
+        If the store's turn did not come in time.
+    """
+    chooser, features = ready
     return store.record(
         question.customer_id,
         question.as_of,
@@ -96,25 +114,25 @@ def preview(
     return rendered("", decision, surroundings)
 
 
-def ready_to_choose(
-    question: Question, store: Store, engine: Engine, note: str
-) -> tuple[Callable[[Ledger], Decision], tuple[float, ...]]:
-    """How to settle, and the served features (none for a fallback)."""
+def ready_to_choose(question: Question, store: Store, engine: Engine, note: str) -> Ready:
+    """How to settle, and the served features: none for a fallback, and none for an objector."""
     signals = store.customer_signals(question.customer_id)
     if signals is None or engine.bundle is None:
         why = UNKNOWN_CUSTOMER if signals is None else note
         return fallen_back(question, engine, why), ()
-    return prepared(question, engine, signals)
+    objected = store.objected(question.customer_id, question.as_of)
+    chooser, features = prepared(question, engine, signals, objected)
+    return chooser, () if objected else features
 
 
 def prepared(
-    question: Question, engine: Engine, signals: SignalColumns
-) -> tuple[Callable[[Ledger], Decision], tuple[float, ...]]:
+    question: Question, engine: Engine, signals: SignalColumns, objected: bool = False
+) -> Ready:
     """All that can be computed before the transaction: how to settle, and the served features."""
     catalog, left_out = within_limits(engine.catalog, question)
     limited = replace(engine, catalog=catalog)
     customer = customer_at(question.customer_id, signals, question.as_of, limited)
-    proposal = propose(customer, limited)
+    proposal = propose(customer, limited, objected)
     seen = contacts_in_signals(signals, question.as_of, engine.memory_days)
 
     def chooser(ledger: Ledger) -> Decision:

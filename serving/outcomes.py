@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert
 
 from features.intake.checks import CLOCK_TOLERANCE
+from features.signals import DAY
 from serving import tables
 from serving.answer import time_text
 from serving.events import Arrival, Item, read_item
@@ -107,6 +108,10 @@ class Kept:
     is_new: bool
     as_of: int
     gives_cap_back: bool
+
+    def is_late(self, horizon_days: int) -> bool:
+        """Whether it came after the days that a decision is judged by."""
+        return self.outcome.occurred_at >= self.as_of + horizon_days * DAY
 
 
 @dataclass(frozen=True, slots=True)

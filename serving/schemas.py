@@ -41,6 +41,42 @@ class DecisionRequest(Sent):
     ) = Field(None, description="The same key with the same request gets the same answer.")
 
 
+class FormatRequest(Sent):
+    """Query of a decision: nested, or flat for systems that map fields one by one."""
+
+    format: Literal["nested", "flat"] = "nested"
+
+
+class BatchRequest(Sent):
+    """Ask for many customers at once. An item is a question as for one."""
+
+    # Read one by one, so that a wrong item does not fail the others.
+    decisions: Annotated[list[object], Field(min_length=1, max_length=500)]
+    reasons: bool = Field(True, description="False: no sentences, and several times faster.")
+
+
+class OutcomeRequest(Sent):
+    """Tell what became of a decision. Each kind is kept once; the first one stays."""
+
+    outcome: Literal[
+        "sent",
+        "not_sent",
+        "delivered",
+        "opened",
+        "clicked",
+        "accepted",
+        "rejected",
+        "converted",
+        "unsubscribed",
+        "complained",
+    ]
+    occurred_at: Text | None = Field(None, description="RFC 3339; absent: now.")
+    amount: Annotated[int | float, Field(ge=0)] | None = Field(
+        None, description="What it was worth, in the company's currency."
+    )
+    currency: Text | None = None
+
+
 class StandingRequest(Sent):
     """Query of a standing decision."""
 
@@ -133,6 +169,206 @@ class DecisionAnswer(BaseModel):
     bundle: str
     catalog: str
     policy: str
+    data: DataAnswer
+
+
+class ItemProblem(BaseModel):
+    """What is wrong with an item of a batch."""
+
+    pointer: str
+    code: str
+    detail: str
+
+
+class BatchItem(BaseModel):
+    """One answer of a batch: `decision` with status 200, `errors` with status 422."""
+
+    index: int
+    status: int
+    decision: DecisionAnswer | None = None
+    errors: list[ItemProblem] | None = None
+
+
+class BatchAnswer(BaseModel):
+    """Answers in the order of the questions."""
+
+    items: list[BatchItem]
+
+
+class ItemReason(BaseModel):
+    """Why an event was put aside."""
+
+    code: str
+    detail: str
+
+
+class EventReport(BaseModel):
+    """What became of one event: accepted, duplicate, quarantined or ignored."""
+
+    index: int
+    message_id: str
+    status: str
+    reasons: list[ItemReason]
+    note: str
+
+
+class EventsAnswer(BaseModel):
+    """What became of a batch of events."""
+
+    received_at: str
+    accepted: int
+    duplicate: int
+    quarantined: int
+    ignored: int
+    note: str
+    items: list[EventReport]
+
+
+class OutcomeAnswer(BaseModel):
+    """What is on record after a report.
+
+    `recorded` is false if the kind had been reported before; what is shown is then the first.
+    """
+
+    decision_id: str
+    outcome: str
+    occurred_at: str
+    amount: float | None
+    currency: str
+    recorded: bool
+    late: bool
+    gives_cap_back: bool
+    withdraws_consent: bool
+
+
+class SignalsAnswer(BaseModel):
+    """How much is known of a customer."""
+
+    count: int
+    first_at: str | None
+    last_at: str | None
+
+
+class GivenConsent(BaseModel):
+    """A consent, or its withdrawal, on record."""
+
+    channel: str
+    purpose: str
+    given: bool
+    evidence: str | None
+
+
+class CustomerAnswer(BaseModel):
+    """A customer as seen now. Whoever objected to marketing has no scores."""
+
+    customer_id: str
+    as_of: str
+    stage: str
+    flags: list[str]
+    scores: dict[str, ScoreAnswer]
+    currency: str
+    signals: SignalsAnswer
+    objected: bool
+    consents: list[GivenConsent]
+    note: str
+    bundle: str
+    data: DataAnswer
+
+
+class FeatureAnswer(BaseModel):
+    """One quantity that the models saw; null where there is nothing to say."""
+
+    name: str
+    label: str
+    unit: str
+    group: str
+    value: float | None
+
+
+class ExplanationAnswer(BaseModel):
+    """Why: what would be answered now, without deciding, and what it rests on."""
+
+    decision: DecisionAnswer
+    features: list[FeatureAnswer]
+
+
+class PriorAnswer(BaseModel):
+    """What the company believes that a communication does, and where that comes from."""
+
+    share: float
+    share_sd: float
+    of: list[str]
+    source: str
+    reviewed: bool
+
+
+class CommunicationAnswer(BaseModel):
+    """A communication of the catalog."""
+
+    communication: str
+    name: str
+    channel: str
+    message_class: str = Field(alias="class")
+    purpose: str
+    stages: list[str]
+    requires_flags: list[str]
+    blocked_by_flags: list[str]
+    where: list[str]
+    cost: float
+    window_days: int
+    prior: PriorAnswer
+
+
+class CommunicationsAnswer(BaseModel):
+    """The whole catalog."""
+
+    communications: list[CommunicationAnswer]
+    currency: str
+    catalog: str
+
+
+class MeasuredAnswer(BaseModel):
+    """How one model did on one target's test snapshots."""
+
+    target: str
+    model: str
+    rows: int
+    positives: int
+    auc: float | None
+    log_loss: float | None
+    brier: float | None
+    calibration_error: float | None
+    calibration_slope: float | None
+    serves: bool
+    verdict: str
+
+
+class TargetAnswer(BaseModel):
+    """What a score asks."""
+
+    name: str
+    question: str
+    window_days: int
+    base_rate: float | None
+
+
+class ServiceTime(BaseModel):
+    """When a bundle came into service, and how."""
+
+    bundle: str
+    changed_at: str
+    how: str
+
+
+class ModelsAnswer(BaseModel):
+    """The bundle in service: what it answers, how well, and what served before."""
+
+    bundle: str
+    as_of: str | None
+    targets: list[TargetAnswer]
+    metrics: list[MeasuredAnswer]
+    notes: list[str]
+    history: list[ServiceTime]
     data: DataAnswer
 
 

@@ -21,7 +21,9 @@ from models.bundle import load_bundle, write_bundle
 from serving import api
 from serving.answer import time_text
 from serving.api import create_app
+from serving.champion import Champion
 from serving.desk import Question
+from serving.running import Service
 from serving.schemas import DecisionAnswer
 from serving.settings import Settings
 
@@ -169,7 +171,7 @@ class Broken:
     """A champion that cannot be read any more."""
 
     def __init__(self, app: FastAPI) -> None:
-        self.last = api.Champion(
+        self.last = Champion(
             Home(app.state.service.settings.home), app.state.service.store
         ).current()
 
@@ -181,7 +183,7 @@ def test_a_decision_that_takes_too_long_is_a_fallback(app: FastAPI) -> None:
     service = replace(app.state.service, settings=Settings(app.state.service.settings.home, 50))
     go_on = threading.Event()
 
-    def slow(service: api.Service, question: Question) -> bytes:
+    def slow(service: Service, question: Question) -> bytes:
         go_on.wait(10)
         return b"too late"
 
@@ -388,6 +390,13 @@ def test_the_document_is_valid_and_complete(ask: Ask) -> None:
     assert set(document["paths"]) == {
         DECISIONS,
         "/v1/customers/{customer_id}/decision",
+        "/v1/decisions/batch",
+        "/v1/decisions/{decision_id}/outcomes",
+        "/v1/batch",
+        "/v1/customers/{customer_id}",
+        "/v1/customers/{customer_id}/explanation",
+        "/v1/communications",
+        "/v1/models",
         "/livez",
         "/readyz",
     }

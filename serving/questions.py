@@ -1,0 +1,39 @@
+"""From a call to the question that the desk answers."""
+
+import json
+from typing import Final
+
+from starlette.requests import Request
+
+from serving.answer import Surroundings, rendered
+from serving.desk import Question
+from serving.records import Decision
+from serving.requests import scoped, sha256
+from serving.running import Service
+from serving.schemas import DecisionRequest
+
+FAILED: Final = "the service could not decide in time or at all; its log says more"
+NOT_LOGGED: Final = "dec_not_logged"
+
+
+def question_of(request: Request, asked: DecisionRequest) -> Question:
+    """The question: from now, with a number drawn for it."""
+    service: Service = request.app.state.service
+    said = asked.model_dump(exclude_none=True)
+    key = said.pop("idempotency_key", None)
+    canonical = json.dumps(said, sort_keys=True)
+    rest = {name: said[name] for name in ("trigger", "locale", "context") if name in said}
+    return Question(
+        asked.customer_id,
+        service.now(),
+        float(service.rng.random()),
+        tuple(asked.channels or ()),
+        tuple(asked.exclude or ()),
+        None if key is None else (scoped(request, key), sha256(canonical)),
+        json.dumps(rest),
+    )
+
+
+def unlogged(decision: Decision, surroundings: Surroundings) -> bytes:
+    """The answer of a decision that the log does not hold."""
+    return rendered(NOT_LOGGED, decision, surroundings)

@@ -1,0 +1,68 @@
+"""Calls that show something and change nothing: customers, the catalog, the models."""
+
+from collections.abc import Callable
+
+import anyio
+from starlette.requests import Request
+from starlette.responses import Response
+
+from serving import profile, schemas, shelf
+from serving.answer import Json
+from serving.profile import UnknownCustomer
+from serving.requests import Refused, checked, json_response
+from serving.running import Service
+from serving.security import problem
+
+
+async def customer(request: Request) -> Response:
+    """A customer's profile."""
+
+    def look(service: Service, customer_id: str) -> dict[str, Json]:
+        engine = service.champion.current().engine
+        now = service.now()
+        return profile.profile(customer_id, now, service.store, engine, service.surroundings)
+
+    return await about_customer(request, look)
+
+
+async def explanation(request: Request) -> Response:
+    """Why a customer would get what they would get now."""
+
+    def look(service: Service, customer_id: str) -> dict[str, Json]:
+        engine = service.champion.current().engine
+        now = service.now()
+        return profile.explanation(customer_id, now, service.store, engine, service.surroundings)
+
+    return await about_customer(request, look)
+
+
+async def about_customer(
+    request: Request, look: Callable[[Service, str], dict[str, Json]]
+) -> Response:
+    """What `look` finds of the customer in the path; 404 if they are not known."""
+    service: Service = request.app.state.service
+    customer_id = request.path_params["customer_id"]
+    try:
+        checked(schemas.DecisionRequest, {"customer_id": customer_id})
+        return json_response(await anyio.to_thread.run_sync(look, service, customer_id))
+    except Refused as refused:
+        return refused.response
+    except UnknownCustomer as error:
+        return problem(404, str(error))
+
+
+async def communications(request: Request) -> Response:
+    """The catalog in service."""
+    service: Service = request.app.state.service
+    return json_response(shelf.communications(service.champion.last.engine, service.surroundings))
+
+
+async def models(request: Request) -> Response:
+    """The bundle in service and those before it."""
+    service: Service = request.app.state.service
+
+    def look() -> dict[str, Json]:
+        engine = service.champion.current().engine
+        return shelf.models(engine, service.store.champion_history(), service.surroundings)
+
+    return json_response(await anyio.to_thread.run_sync(look))
