@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert
 
 from features.consent import EVERY_CHANNEL
-from features.signals import CHANNELS, DAY
+from features.signals import CHANNELS, DAY, MINUTE
 from models.expectation import Reason, Score
 from serving import tables
 from serving.outcome_kinds import NOT_SENT, WENT_OUT
@@ -19,6 +19,9 @@ from serving.records import NO_CONTACT, Candidate, Consent, Contact, Decision, L
 
 CONTACT_DAYS: Final = 366  # no cap looks further back than a year
 KEEP_IDEMPOTENCY_DAYS: Final = 7  # a CRM repeats a failed call for up to three days
+# No call waits longer between reading the clock and being settled; two servers' clocks may differ
+# by as much.
+CROSSING: Final = 5 * MINUTE
 CRISIS_PAUSE: Final = "crisis_pause"
 
 # Statements are built once, here: building one costs more than SQLite takes to run it.
@@ -143,11 +146,14 @@ class Circumstances:
         What the caller limited the choice to; standing decisions are kept apart by it.
     request : str
         JSON of whatever else the caller said.
+    reuses_standing : bool
+        Whether a decision of this scope that still holds is answered again, and none made.
     """
 
     features: tuple[float, ...] = ()
     scope: str = ""
     request: str = "{}"
+    reuses_standing: bool = False
 
 
 NOTHING_MORE: Final = Circumstances()
@@ -204,10 +210,15 @@ def lock_customer(connection: sa.Connection, customer_id: str) -> None:
 def ledger_of(connection: sa.Connection, customer_id: str, as_of: int) -> Ledger:
     """Consent, objection, switch and logged contacts of a customer as of a moment.
 
-    Contacts count up to and including `as_of`: two calls at one moment see each other.
+    Contacts count up to `CROSSING` after `as_of`: of two calls at once, the one that asked
+    first may be settled last, and must see the other.
     """
     consents, objected = consent_of(connection, customer_id, as_of)
-    period = {"customer": customer_id, "since": as_of - CONTACT_DAYS * DAY, "until": as_of}
+    period = {
+        "customer": customer_id,
+        "since": as_of - CONTACT_DAYS * DAY,
+        "until": as_of + CROSSING,
+    }
     contacts = connection.execute(_CONTACTS, period)
     return Ledger(
         consents=consents,

@@ -31,6 +31,7 @@ from serving.inbox import (
 )
 from serving.ledger import (
     CRISIS_PAUSE,
+    CROSSING,
     NOTHING_MORE,
     Circumstances,
     ConsentLike,
@@ -89,7 +90,7 @@ _STANDING: Final = (
         tables.decisions.c.customer_id == sa.bindparam("customer"),
         tables.decisions.c.scope == sa.bindparam("asked"),
         tables.decisions.c.fallback == 0,
-        tables.decisions.c.as_of <= sa.bindparam("now"),
+        tables.decisions.c.as_of <= sa.bindparam("latest"),
         tables.decisions.c.valid_until > sa.bindparam("now"),
         ~_CONSENT_CHANGED,
         ~_NOT_SENT,
@@ -283,10 +284,10 @@ class Store:
     def put_consent_changes(self, changes: Iterable[ConsentLike]) -> int:
         """Keep changes of consent; the same change twice is kept once. How many were new."""
         new, waiting = 0, iter(changes)
-        now = self._clock()
         while some := list(islice(waiting, ROWS_A_TURN)):
             with self._writing() as connection:
-                new += keep_consents(connection, some, now)
+                # Under the lock: a change must never look older than a decision made before it.
+                new += keep_consents(connection, some, self._clock())
         return new
 
     def ledger(self, customer_id: str, as_of: int) -> Ledger:
@@ -451,7 +452,8 @@ class Store:
         Returns
         -------
         bytes
-            The answer; of the first call, if the same key came with the same request before.
+            The answer; of the first call, if the same key came with the same request before, or
+            if a standing decision is wanted and another caller was given one meanwhile.
 
         Raises
         ------
@@ -468,6 +470,10 @@ class Store:
                 if earlier is not None:
                     return earlier
             lock_customer(connection, customer_id)
+            if circumstances.reuses_standing:
+                standing = standing_of(connection, customer_id, as_of, circumstances.scope)
+                if standing is not None:
+                    return standing
             decision = settle(ledger_of(connection, customer_id, as_of))
             answer = render(decision_id, decision)
             entry = Entry(decision_id, now, answer)
@@ -480,17 +486,22 @@ class Store:
         A decision stops standing when its time is over, when any consent of the customer was
         recorded since, when its message was not sent, or while the crisis switch is on.
         """
-        asked = {"customer": customer_id, "now": now, "asked": scope}
         with self._reader.connect() as connection:
-            if is_paused(connection):
-                return None
-            found = connection.scalar(_STANDING, asked)
-        return None if found is None else bytes(found)
+            return standing_of(connection, customer_id, now, scope)
 
     def decision_count(self) -> int:
         """How many decisions are on record."""
         with self._reader.connect() as connection:
             return int(connection.scalar(sa.select(sa.func.count(tables.decisions.c.id))) or 0)
+
+
+def standing_of(connection: sa.Connection, customer_id: str, now: int, scope: str) -> bytes | None:
+    """See `Store.standing`."""
+    if is_paused(connection):
+        return None
+    asked = {"customer": customer_id, "now": now, "latest": now + CROSSING, "asked": scope}
+    found = connection.scalar(_STANDING, asked)
+    return None if found is None else bytes(found)
 
 
 def brought_up_to_date(connection: sa.Connection) -> str:

@@ -14,7 +14,7 @@ import numpy as np
 import pysqlite3
 import pytest
 
-from features.signals import DAY, EMPTY, HOUR, SignalColumns
+from features.signals import DAY, EMPTY, HOUR, MINUTE, SignalColumns
 from models.expectation import Expectation, Reason, Score
 from serving.ledger import Circumstances
 from serving.records import Candidate, Consent, Contact, Decision, Ledger, Refusal, Versions
@@ -262,11 +262,42 @@ def test_the_crisis_switch_reaches_the_ledger(store: Store) -> None:
     assert not ledger_seen(store).paused
 
 
+def test_of_two_calls_that_cross_the_later_settled_sees_the_other(store: Store) -> None:
+    store.record("c", NOON + 5, None, always(decision(as_of=NOON + 5)), as_text)
+    assert len(ledger_seen(store, NOON).contacts) == 1
+    assert len(ledger_seen(store, NOON - 10 * MINUTE).contacts) == 0
+
+
+def test_a_standing_decision_is_made_once_by_callers_that_cross(store: Store) -> None:
+    reusing = Circumstances(reuses_standing=True)
+    made = [
+        store.record("c", NOON - place, None, always(decision()), as_text, reusing)
+        for place in range(3)
+    ]
+    assert len(set(made)) == 1
+    assert store.decision_count() == 1
+    anew = store.record("c", NOON, None, always(decision()), as_text)
+    assert anew not in made
+
+
+def test_a_consent_never_looks_older_than_a_decision_made_before_it(tmp_path: Path) -> None:
+    ticks = iter(range(NOON, NOON + 1000))
+    with Store.open(tmp_path / "ticking.db", clock=lambda: next(ticks)) as ticking:
+
+        def late_changes() -> Iterator[Change]:
+            ticking.record("c", NOON, None, always(decision()), as_text)
+            assert ticking.standing("c", NOON) is not None
+            yield Change(given=False, objection=True)
+
+        ticking.put_consent_changes(late_changes())
+        assert ticking.standing("c", NOON) is None
+
+
 def test_a_second_call_at_the_same_moment_sees_the_first(store: Store) -> None:
     store.record("c", NOON, None, always(decision()), as_text)
     store.record("other", NOON, None, always(decision(customer_id="other")), as_text)
     assert ledger_seen(store).contacts == (FROM_MAIL,)
-    assert ledger_seen(store, NOON - 1).contacts == ()
+    assert ledger_seen(store, NOON - HOUR).contacts == ()
     assert ledger_seen(store, NOON + 367 * DAY).contacts == ()
 
 
