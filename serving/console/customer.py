@@ -12,6 +12,8 @@ from serving.answer import Json
 from serving.console import words
 from serving.console.charts import Step, drawn_waterfall, waterfall
 from serving.console.looking import Looking, Said, SaidReason, SaidScore, said_of
+from serving.console.page import html
+from serving.console.static_files import style_for_one_page
 from serving.console.timeline import Entry, timeline
 from serving.console.twins import Rows
 from serving.records import NO_CONTACT
@@ -237,7 +239,7 @@ def plain_change(change: str, features: FeatureSet) -> str:
     """A nearest change in words: labels for features, numbers to one digit."""
     labels = {one.name: one.label[:1].lower() + one.label[1:] for one in features.features}
     named = WORD.sub(lambda found: labels.get(found[0], words.plain(found[0])), change)
-    digits = NUMBER.sub(lambda found: f"{float(found[0]):.1f}", named)
+    digits = NUMBER.sub(lambda found: f"{float(found[0]):.{1 + found[0].startswith('0')}f}", named)
     return digits.replace("<=", "\N{LESS-THAN OR EQUAL TO}").replace(
         ">=", "\N{GREATER-THAN OR EQUAL TO}"
     )
@@ -283,3 +285,16 @@ def reason_shown(reason: SaidReason, all_of_score: list[SaidReason]) -> ReasonSh
 def group_name(code: str) -> str:
     """What a group of features is called on a page."""
     return GROUP_NAMES.get(code.lower(), words.plain(code).capitalize())
+
+
+def customer_file(page: CustomerPage, looking: Looking) -> str:
+    """The page of one customer as a single file: its style inside, no script, no link."""
+    return html(
+        "alone.html",
+        {
+            "page": page,
+            "about": looking.surroundings.about,
+            "as_of": page.answer["as_of"],
+            "style": Markup(style_for_one_page()),
+        },
+    )

@@ -28,8 +28,12 @@ class Listed:
 
 @dataclass(frozen=True, slots=True)
 class People:
-    """The first customers whose id begins as asked; `more` if there are others."""
+    """The first customers whose id begins as asked; `more` if there are others.
 
+    `scores` are those that the bundle in service has.
+    """
+
+    scores: tuple[str, ...]
     people: tuple[Listed, ...]
     more: bool
 
@@ -52,7 +56,7 @@ class People:
     def rows(self) -> Rows:
         """The CSV twin."""
         return Rows(
-            ("customer_id", "stage", "flags", "communication", *words.SHARES),
+            ("customer_id", "stage", "flags", "communication", *self.scores),
             tuple(
                 (
                     one.customer_id,
@@ -70,14 +74,16 @@ def listed(looking: Looking, start: str) -> People:
     """Customers whose id begins with `start`, with what each would hear now."""
     found = looking.store.customer_ids_like(start, MOST_LISTED + 1)
     quick = looking.without_reasons()
-    lines = tuple(line(said_of(one, quick), looking) for one in found[:MOST_LISTED])
-    return People(lines, len(found) > MOST_LISTED)
+    bundle = looking.engine.bundle
+    scores = tuple(name for name in words.SHARES if bundle and name in bundle.classifiers)
+    lines = tuple(line(said_of(one, quick), scores, looking) for one in found[:MOST_LISTED])
+    return People(scores, lines, len(found) > MOST_LISTED)
 
 
-def line(answer: Said, looking: Looking) -> Listed:
+def line(answer: Said, names: tuple[str, ...], looking: Looking) -> Listed:
     """One answer as a line."""
     scores = []
-    for name in words.SHARES:
+    for name in names:
         value = value_of(answer, name)
         rate = answer["scores"][name]["base_rate"] if name in answer["scores"] else 0.0
         scores.append((name, value, "" if value is None else words.band(value, rate)))
