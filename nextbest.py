@@ -338,16 +338,25 @@ def decide(  # noqa: PLR0913 - each is an option of the command
 @app.command()
 def explain(
     customer: Annotated[str, typer.Argument(help="One customer's id.")],
+    page: Annotated[
+        Path | None, typer.Option("--html", help="Write the customer's page into this file.")
+    ] = None,
     home: HomeOption = DEFAULT_HOME,
     as_of: AsOfOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Say in words why this customer would get this communication, and what was refused."""
+    from training.customer_file import write_customer_file
     from training.everyone import Asking, ask_one
     from training.words import explanation
 
     place = Home(home)
-    found = ask_one(customer, Asking(place, looked_from(place, as_of), logs=False, seed=0))
+    at = looked_from(place, as_of)
+    if page is not None:
+        write_customer_file(customer, place, at, page)
+        show([f"wrote {page}"], {"wrote": str(page)}, as_json)
+        return
+    found = ask_one(customer, Asking(place, at, logs=False, seed=0))
     show(explanation(found), found, as_json)
 
 
