@@ -22,6 +22,7 @@ from training.everyone import Answer, Asking, answers
 from training.homes import make_home
 from training.narrator import Narrator
 from training.online import bring_online
+from training.publish import publish
 from training.results import result_lines
 from training.retrain import Recipe, retrain
 from training.server import require_free, running
@@ -162,8 +163,10 @@ def _train(home: Home, narrator: Narrator) -> None:
             return
         end = store.data_end()
     if end is not None:
-        for line in result_lines(retrain(home, end, Recipe(seed=SEED), narrator)):
+        retrained = retrain(home, end, Recipe(seed=SEED), narrator)
+        for line in result_lines(retrained):
             narrator.say(f"  {line}")
+        publish(home, retrained, narrator)
 
 
 def _fresh_key(home: Home) -> str:
@@ -208,6 +211,7 @@ def _ask(home: Home, address: str, customer_id: str, narrator: Narrator) -> None
     url = f"{address}/v1/decisions"
     # With a key of its own the call can be repeated: it gets this very answer again.
     body = json.dumps({"customer_id": customer_id, "idempotency_key": "first-call"})
+    sys.stdout.write(f"\nIn a browser: {address}/app/home; this key signs in.\n")
     sys.stdout.write(f"\nkey: {key}\n\n")
     sys.stdout.write(
         f"curl -s {url} -H 'Authorization: Bearer {key}' "
