@@ -239,12 +239,14 @@ def train(
     from training.fit import BoosterSettings
     from training.narrator import Narrator
     from training.parameters import changed_settings
+    from training.publish import publish
     from training.results import result_lines, result_record
     from training.retrain import Recipe, retrain
 
-    place = Home(home)
+    place, narrator = Home(home), Narrator(quiet=as_json)
     recipe = Recipe(targets, seed, changed_settings(BoosterSettings(), changed or ()))
-    retrained = retrain(place, looked_from(place, as_of), recipe, Narrator(quiet=as_json))
+    retrained = retrain(place, looked_from(place, as_of), recipe, narrator)
+    publish(place, retrained, narrator)
     show(result_lines(retrained), result_record(retrained), as_json)
 
 
@@ -280,11 +282,13 @@ def promote(
     from training.evaluate import named_bundle
     from training.narrator import Narrator
     from training.promote import promote as put_into_service
+    from training.publish import follow_store
     from training.results import promotion_lines, promotion_record
 
     place = Home(home)
     now, narrator = looked_from(place, as_of), Narrator(quiet=as_json)
     found = put_into_service(place, named_bundle(place, bundle), now, force, narrator)
+    follow_store(place)
     show(promotion_lines(found), promotion_record(found), as_json)
     if not found.promoted:
         raise SystemExit(1)
@@ -294,10 +298,12 @@ def promote(
 def rollback(home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False) -> None:
     """Put the bundle that served before back into service."""
     from training.promote import roll_back
+    from training.publish import follow_store
 
     place = Home(home)
     place.about()
     before, after = roll_back(place)
+    follow_store(place)
     line = f"bundle {after[:12]} is in service again; {before[:12]} is not any more"
     record = {"champion": f"sha256:{after}", "was": f"sha256:{before}"}
     show([line], record, as_json)
@@ -373,6 +379,24 @@ def serve(
     require_free(port)
     command = serving_command(port)
     os.execve(command[0], command, serving_environment(os.environ, place))
+
+
+@app.command()
+def mlflow(
+    home: HomeOption = DEFAULT_HOME,
+    port: Annotated[int, typer.Option(help="Port on 127.0.0.1.")] = 5000,
+) -> None:
+    """Show the runs, metrics and models of all trainings in MLflow's pages, on 127.0.0.1."""
+    from training.registry import ui_command, ui_environment
+    from training.server import require_free
+
+    place = Home(home)
+    place.about()
+    command = ui_command(place, port)
+    require_free(port)
+    sys.stdout.write(f"http://127.0.0.1:{port}\n")
+    sys.stdout.flush()
+    os.execve(command[0], command, ui_environment(os.environ))
 
 
 @app.command()
