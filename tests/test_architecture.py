@@ -20,8 +20,11 @@ HOMES = {
         "features/intake/text_files.py",
     },
     "fastapi": {"serving/api.py"},
-    "lightgbm": {"models/classifier.py", "training/fit.py"},
+    "lightgbm": {"models/classifier.py", "training/fit.py", "training/registry.py"},
+    "matplotlib": {"training/pictures.py"},
+    "mlflow": {"training/registry.py"},
     "numba": {"features/kernel.py"},
+    "shap": {"training/pictures.py"},
     "sklearn": {"training/fit.py", "training/baselines.py"},
     "sqlalchemy": {
         "serving/inbox.py",
