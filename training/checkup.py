@@ -9,11 +9,15 @@ from models.bundle import DamagedBundle, load_bundle
 from models.targets import load_targets, targets_toml
 from serving.policy import load_policy
 from serving.store import Store, sqlite_version
+from serving.succession import FORCED
+from training.publish import follow_store
 from training.readiness import readiness
 
 
 def checked_home(home: Home, apply: bool) -> tuple[list[str], bool]:
     """All findings on a home; whether proposed windows were written into its targets.
+
+    MLflow's aliases are mended on the way, where they do not follow the store.
 
     Raises
     ------
@@ -42,7 +46,16 @@ def service_lines(home: Home) -> list[str]:
     with Store.open(home.store) as store:
         champion, keys = store.champion(), store.key_names()
         decisions, paused = store.decision_count(), store.paused()
+        challenger, history = store.challenger(), store.champion_history()
     lines = [_bundle_line(home, champion)]
+    if history and history[-1].how == FORCED:
+        lines.append("It was promoted by force, although a gate said no.")
+    if challenger is not None:
+        lines.append(
+            f"Bundle {challenger[:12]} waits as the challenger: compare them with "
+            "`nextbest evaluate`."
+        )
+    lines.extend(f"MLflow did not follow the store; mended: {line}." for line in follow_store(home))
     if assumed:
         lines.append(
             f"Consent is assumed for {', '.join(assumed)}: policy.toml says so, and so does "

@@ -1,0 +1,31 @@
+"""What happens beside a training and a change of champion: pictures, card, MLflow."""
+
+from features.definitions import FEATURES
+from features.home import Home
+from models.evaluation import report_folder
+from serving.store import Store
+from training import registry
+from training.card import write_card
+from training.narrator import Narrator
+from training.pictures import draw
+from training.retrain import Retrained
+
+
+def publish(home: Home, retrained: Retrained, narrator: Narrator) -> None:
+    """Draw the pictures, write the card, and write the training down in MLflow."""
+    folder = report_folder(home, retrained.bundle.sha256)
+    with narrator.step("Drawing the model card"):
+        draw(retrained, FEATURES, folder)
+        write_card(retrained.evaluation, retrained.bundle, home.about(), folder)
+    with narrator.step("Writing it down in MLflow"):
+        registry.track(home, retrained, folder)
+        follow_store(home)
+
+
+def follow_store(home: Home) -> list[str]:
+    """Let MLflow's aliases follow the store; what changed, in words. Nothing without MLflow."""
+    if not registry.database(home).exists():
+        return []
+    with Store.open(home.store) as store:
+        champion, challenger = store.champion(), store.challenger()
+    return registry.follow(home, champion, challenger)
