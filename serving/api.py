@@ -208,7 +208,8 @@ async def standing_decision(request: Request) -> Response:
         return refused.response
     now = service.now()
     channels = () if asked.channel is None else (asked.channel,)
-    question = Question(customer_id, now, float(service.rng.random()), channels)
+    drawn = float(service.rng.random())
+    question = Question(customer_id, now, drawn, channels, reuses_standing=True)
     content = json.loads(await in_time(service, question, standing_or_new))
     keep = "no-store" if content["fallback"] else f"private, max-age={cache_seconds(content, now)}"
     answer = flat(content) if asked.format == "flat" else content
@@ -222,8 +223,17 @@ def decided(service: Service, question: Question) -> bytes:
 
 
 def standing_or_new(service: Service, question: Question) -> bytes:
-    """The decision that stands, else a new one."""
-    standing = service.store.standing(question.customer_id, question.as_of, question.scope)
+    """The decision that stands, else a new one.
+
+    One made without limits stands under limits that it keeps, so that two callers with
+    different limits do not send two messages.
+    """
+    store, customer_id = service.store, question.customer_id
+    standing = store.standing(customer_id, question.as_of, question.scope)
+    if standing is None and question.channels:
+        unlimited = store.standing(customer_id, question.as_of)
+        if unlimited is not None and json.loads(unlimited)["channel"] in question.channels:
+            standing = unlimited
     return decided(service, question) if standing is None else standing
 
 

@@ -41,6 +41,8 @@ class Question:
     idempotency : (key, request hash) or None
     request : str
         JSON of what else the caller said; logged.
+    reuses_standing : bool
+        Whether a decision that still holds under the same limits is the answer.
     """
 
     customer_id: str
@@ -50,6 +52,7 @@ class Question:
     exclude: tuple[str, ...] = ()
     idempotency: tuple[str, str] | None = None
     request: str = "{}"
+    reuses_standing: bool = False
 
     @property
     def scope(self) -> str:
@@ -101,7 +104,7 @@ def recorded(question: Question, ready: Ready, store: Store, surroundings: Surro
         question.idempotency,
         chooser,
         lambda decision_id, decision: rendered(decision_id, decision, surroundings),
-        Circumstances(features, question.scope, question.request),
+        Circumstances(features, question.scope, question.request, question.reuses_standing),
     )
 
 

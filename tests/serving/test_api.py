@@ -5,6 +5,7 @@ import json
 import logging
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
@@ -210,6 +211,24 @@ def test_a_change_of_champion_is_picked_up(ask: Ask, app: FastAPI, home: Home) -
 
 
 # ---- The standing decision ---------------------------------------------------------------
+
+
+def test_callers_at_once_are_given_one_standing_decision(ask: Ask, app: FastAPI) -> None:
+    with ThreadPoolExecutor(8) as callers:
+        found = list(callers.map(lambda _: ask("GET", STANDING).json(), range(16)))
+    assert len({answer["decision_id"] for answer in found}) == 1
+    assert app.state.service.store.decision_count() == 1
+
+
+def test_a_decision_without_limits_stands_under_limits_that_it_keeps(
+    ask: Ask, app: FastAPI
+) -> None:
+    made = ask("GET", STANDING).json()
+    assert made["channel"] == "email"
+    assert ask("GET", f"{STANDING}?channel=email").json() == made
+    other = ask("GET", f"{STANDING}?channel=sms").json()
+    assert other["communication"] == "no_contact"
+    assert app.state.service.store.decision_count() == 2
 
 
 def test_the_standing_decision_is_the_one_made(ask: Ask, app: FastAPI) -> None:

@@ -411,7 +411,7 @@ def test_a_decision_stands_until_its_time_is_over(store: Store) -> None:
     assert store.standing("c", NOON) == answer
     assert store.standing("c", NOON + DAY - 1) == answer
     assert store.standing("c", NOON + DAY) is None
-    assert store.standing("c", NOON - 1) is None
+    assert store.standing("c", NOON - HOUR) is None
     assert store.standing("other", NOON) is None
 
 
