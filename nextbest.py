@@ -140,36 +140,51 @@ def init(
 
 @app.command()
 def ingest(
-    files: Annotated[list[Path], typer.Argument(help="Files of signals.")],
+    files: Annotated[
+        list[Path] | None,
+        typer.Argument(help="Files of signals; none: only what came over HTTP."),
+    ] = None,
     home: HomeOption = DEFAULT_HOME,
     mapping: Annotated[
         Path | None, typer.Option(help="How to read the files; the home's own if not given.")
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Check files and take them in; bad rows go to quarantine, repeating changes nothing."""
+    """Check files and take them in, and what came over HTTP; repeating changes nothing.
+
+    Bad rows go to quarantine.
+    """
     from features.history import History
     from features.intake.ingest import IntakeRules
     from features.intake.ingest import ingest as take_in
     from features.intake.mapping import load_mapping
     from serving.policy import load_policy
     from serving.store import Store
-    from training.online import bring_online
+    from training.online import bring_online, take_over
 
     place = Home(home)
     about = place.about()
     chosen = mapping or (place.mapping if place.mapping.exists() else None)
+    rules = None if chosen is None else load_mapping(chosen)
     now = time.time_ns() // 1000 if about.clock == "live" else None
-    report = take_in(
-        files,
-        None if chosen is None else load_mapping(chosen),
-        place,
-        IntakeRules(load_policy(place.policy).currency, now),
-    )
+    currency = load_policy(place.policy).currency
     with Store.open(place.store) as store:
+        over_http = take_over(place, store, currency)
+        report = take_in(files, rules, place, IntakeRules(currency, now)) if files else None
         customers = bring_online(History(place.signals), store)
-    lines = [*report.lines(), f"{customers:,} customers are ready to be asked about"]
-    show(lines, {**report.record(), "customers": customers}, as_json)
+        aside = store.quarantine_counts()
+    lines = [line for each in (over_http, report) if each for line in each.lines()]
+    if not lines:
+        lines.append("Nothing new came over HTTP.")
+    lines += [f"Put aside over HTTP: {count:,} x {words}." for words, count in aside.items()]
+    lines.append(f"{customers:,} customers are ready to be asked about")
+    record = {
+        **({} if report is None else report.record()),
+        "over_http": None if over_http is None else over_http.record(),
+        "put_aside_over_http": aside,
+        "customers": customers,
+    }
+    show(lines, record, as_json)
 
 
 @app.command()
@@ -318,6 +333,12 @@ def decide(  # noqa: PLR0913 - each is an option of the command
     ] = None,
     home: HomeOption = DEFAULT_HOME,
     as_of: AsOfOption = None,
+    changed_only: Annotated[
+        bool,
+        typer.Option(
+            "--changed-only", help="With --all: only whose communication is another than last time."
+        ),
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Log nothing, use up no cap.")] = False,
     seed: Annotated[int | None, typer.Option(help="Draw the same numbers again.")] = None,
     as_json: JsonOption = False,
@@ -326,12 +347,14 @@ def decide(  # noqa: PLR0913 - each is an option of the command
     from training.everyone import Asking, ask_everyone, ask_one
     from training.narrator import Narrator
 
-    if (customer is None) == (not everyone) or everyone == (out is None):
+    if (customer is None) == (not everyone) or everyone == (out is None) or changed_only > everyone:
         raise WrongUse(
             "decide: name one CUSTOMER, or give --all with --out FILE; see `nextbest decide --help`"
         )
     place = Home(home)
-    asking = Asking(place, looked_from(place, as_of), logs=not dry_run, seed=seed)
+    asking = Asking(
+        place, looked_from(place, as_of), logs=not dry_run, seed=seed, changed_only=changed_only
+    )
     if customer is not None:
         found = ask_one(customer, asking)
         show([json.dumps(found, ensure_ascii=False, indent=2)], found, as_json)

@@ -98,6 +98,14 @@ _STANDING: Final = (
     .order_by(tables.decisions.c.as_of.desc(), tables.decisions.c.sequence.desc())
     .limit(1)
 )
+_LATEST: Final = (
+    sa.select(sa.func.max(tables.decisions.c.sequence))
+    .where(tables.decisions.c.fallback == 0, ~_NOT_SENT)
+    .group_by(tables.decisions.c.customer_id)
+)
+_LAST: Final = sa.select(tables.decisions.c.customer_id, tables.decisions.c.communication).where(
+    tables.decisions.c.sequence.in_(_LATEST)
+)
 
 __all__ = [
     "Circumstances",
@@ -488,6 +496,11 @@ class Store:
         """
         with self._reader.connect() as connection:
             return standing_of(connection, customer_id, now, scope)
+
+    def last_communications(self) -> dict[str, str]:
+        """What each customer's last decision chose; fallbacks and unsent messages left out."""
+        with self._reader.connect() as connection:
+            return {customer: chosen for customer, chosen in connection.execute(_LAST)}
 
     def decision_count(self) -> int:
         """How many decisions are on record."""

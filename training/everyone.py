@@ -3,9 +3,10 @@
 import csv
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
@@ -14,9 +15,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from features.home import Home
-from serving.answer import Json, Surroundings, table
+from serving.answer import Json, Surroundings, answer, table
 from serving.champion import InService, company_engine, with_champion
-from serving.desk import Question, answer_to, preview
+from serving.desk import Question, answer_to, preview, ready_to_choose, recorded
 from serving.store import Store
 from training.narrator import Narrator
 
@@ -59,9 +60,13 @@ NUMBERS: Final = frozenset(
 # A spreadsheet takes a cell that begins with one of these for a formula.
 FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r")
 
+TOGETHER: Final = 50  # decisions that share one disk sync; a caller waits some milliseconds
+
 Cell = str | float | None
 Row = dict[str, Cell]
 Answer = dict[str, Json]
+Answers = list[Answer]
+Last = Mapping[str, str]
 
 
 class WrongFile(ValueError):
@@ -82,12 +87,17 @@ class Asking:
         Whether they are recorded and count against caps, as a call's would.
     seed : int or None
         Of the numbers that exploration draws; None: fresh ones.
+    changed_only : bool
+        Whether customers are left out for whom the last logged decision still says the same.
+        Nothing is logged of them: that decision goes on, and no cap is used up for a message
+        that is not sent again.
     """
 
     home: Home
     as_of: int
     logs: bool
     seed: int | None = None
+    changed_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +116,30 @@ class _Desk:
         serving = self.serving
         found = ask(question, self.store, serving.engine, self.surroundings, serving.note)
         return dict(json.loads(found))
+
+    def answers(self, customer_ids: Sequence[str], draws: Sequence[float], last: Last) -> Answers:
+        """Answers for a few customers, logged in one commit; unchanged ones are left out.
+
+        Parameters
+        ----------
+        last : mapping of customer to communication
+            What each was last told.
+        """
+        asked = []
+        for customer_id, uniform in zip(customer_ids, draws, strict=True):
+            question = Question(customer_id, self.asking.as_of, uniform)
+            serving = self.serving
+            ready = ready_to_choose(question, self.store, serving.engine, serving.note)
+            decision = ready[0](self.store.ledger(customer_id, question.as_of))
+            if last.get(customer_id) != decision.chosen.communication:
+                asked.append((question, ready, decision))
+        if not self.asking.logs:
+            return [answer("", decision, self.surroundings) for _, _, decision in asked]
+        with self.store.together():
+            return [
+                dict(json.loads(recorded(question, ready, self.store, self.surroundings)))
+                for question, ready, _ in asked
+            ]
 
 
 @contextmanager
@@ -149,11 +183,14 @@ def ask_everyone(asking: Asking, out: Path, narrator: Narrator) -> dict[str, int
             raise Untrained(f"{asking.home.path}: {desk.serving.note}")
         customer_ids = desk.store.customer_ids()
 
+        last = desk.store.last_communications() if asking.changed_only else {}
+        told = iter(narrator.each(customer_ids, "Deciding", len(customer_ids)))
+
         def rows() -> Iterator[Row]:
-            for customer_id in narrator.each(customer_ids, "Deciding", len(customer_ids)):
-                row = row_of(desk.answer(customer_id, float(rng.random())))
-                counts[str(row["communication"])] += 1
-                yield row
+            while some := list(islice(told, TOGETHER)):
+                for found in desk.answers(some, rng.random(len(some)).tolist(), last):
+                    counts[str(found["communication"])] += 1
+                    yield row_of(found)
 
         write_rows(rows(), out)
     return dict(counts.most_common())
