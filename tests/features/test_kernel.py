@@ -167,6 +167,14 @@ def test_the_last_value_among_simultaneous_ones_is_the_smallest() -> None:
     assert value_of(last, [opened(5), opened(6, value=7)]) == 7
 
 
+def test_weeks_end_at_as_of_and_begin_at_their_far_edge() -> None:
+    weeks = Signals("Email Opened").distinct_weeks
+    assert value_of(weeks, [opened(1), opened(7 * DAY)]) == 1
+    assert value_of(weeks, [opened(1), opened(7 * DAY + 1)]) == 2
+    every_day = [opened(day * DAY) for day in range(1, 85)]
+    assert value_of(weeks.within(84), every_day) == 12
+
+
 def test_the_previous_value_is_the_one_before_the_last_and_the_next_smallest_at_once() -> None:
     previous = Signals("Email Opened").previous_value
     assert value_of(previous, [opened(5, value=7), opened(6, value=-3), opened(5)]) == -3
