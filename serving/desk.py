@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from features.signals import DAY, SignalColumns
-from serving.answer import Surroundings, rendered
+from serving.answer import Surroundings, rendered, time_text
 from serving.catalog import Catalog
 from serving.decision import (
     Engine,
@@ -120,9 +120,11 @@ def preview(
 def ready_to_choose(question: Question, store: Store, engine: Engine, note: str) -> Ready:
     """How to settle, and the served features: none for a fallback, and none for an objector."""
     signals = store.customer_signals(question.customer_id)
-    if signals is None or engine.bundle is None:
-        why = UNKNOWN_CUSTOMER if signals is None else note
-        return fallen_back(question, engine, why), ()
+    if signals is None or not is_known(signals, question.as_of):
+        return fallen_back(question, engine, UNKNOWN_CUSTOMER), ()
+    if engine.bundle is None:
+        seen = customer_at(question.customer_id, signals, question.as_of, engine)
+        return fallen_back(question, engine, note, seen.stage), ()
     objected = store.objected(question.customer_id, question.as_of)
     chooser, features = prepared(question, engine, signals, objected)
     return chooser, () if objected else features
@@ -138,12 +140,28 @@ def prepared(
     proposal = propose(customer, limited, objected)
     seen = contacts_in_signals(signals, question.as_of, engine.memory_days)
 
+    note = hindsight(engine, question.as_of)
+
     def chooser(ledger: Ledger) -> Decision:
         known = replace(ledger, contacts=each_once(ledger.contacts, seen))
         decision = settle(proposal, limited, known, question.uniform)
-        return replace(decision, refusals=decision.refusals + left_out)
+        refusals = decision.refusals + left_out
+        return replace(decision, refusals=refusals, note=decision.note or note)
 
     return chooser, tuple(customer.features.values())
+
+
+def is_known(signals: SignalColumns, as_of: int) -> bool:
+    """Whether anything had been heard of a customer before a moment."""
+    return bool(((signals.occurred_at < as_of) & (signals.received_at < as_of)).any())
+
+
+def hindsight(engine: Engine, as_of: int) -> str:
+    """A warning where the models know more than was known at the moment; else nothing."""
+    if engine.bundle is None or engine.bundle.as_of <= as_of:
+        return ""
+    learned = time_text(engine.bundle.as_of)
+    return f"the models learned from signals until {learned}, later than the moment looked from"
 
 
 def within_limits(catalog: Catalog, question: Question) -> tuple[Catalog, tuple[Refusal, ...]]:
@@ -163,9 +181,11 @@ def within_limits(catalog: Catalog, question: Question) -> tuple[Catalog, tuple[
     return replace(catalog, communications=kept), tuple(left_out)
 
 
-def fallen_back(question: Question, engine: Engine, why: str) -> Callable[[Ledger], Decision]:
+def fallen_back(
+    question: Question, engine: Engine, why: str, stage: str = "prospect"
+) -> Callable[[Ledger], Decision]:
     """The way to settle where nothing can be known: the fallback, whatever the ledger says."""
-    decision = fallback(question.customer_id, question.as_of, engine.versions, why)
+    decision = fallback(question.customer_id, question.as_of, engine, why, stage)
     return lambda _: decision
 
 

@@ -144,3 +144,31 @@ def test_a_contact_just_made_is_not_made_again(
         for refusal in second["refusals"]
         if refusal["communication"] == first["communication"]
     }
+
+
+def test_nobody_is_known_before_the_first_signal(
+    store: Store, engine: Engine, surroundings: Surroundings
+) -> None:
+    early = replace(ASKED, as_of=ASKED.as_of - 3000 * DAY)
+    content = json.loads(answer_to(early, store, engine, surroundings))
+    assert (content["fallback"], content["note"]) == (True, "this customer is not known here")
+
+
+def test_models_that_know_more_than_the_moment_say_so(
+    store: Store, engine: Engine, surroundings: Surroundings
+) -> None:
+    assert json.loads(answer_to(ASKED, store, engine, surroundings))["note"] == ""
+    assert engine.bundle is not None
+    later = replace(engine, bundle=replace(engine.bundle, as_of=ASKED.as_of + DAY))
+    content = json.loads(answer_to(ASKED, store, later, surroundings))
+    assert content["fallback"] is False
+    assert "later than the moment looked from" in content["note"]
+
+
+def test_without_models_the_stage_is_still_told(
+    store: Store, engine: Engine, surroundings: Surroundings
+) -> None:
+    bare = replace(engine, bundle=None)
+    content = json.loads(answer_to(ASKED, store, bare, surroundings, "none yet"))
+    assert (content["fallback"], content["note"]) == (True, "none yet")
+    assert content["stage"] != "prospect"
