@@ -124,8 +124,8 @@ class Home:
         )
 
     def write_about(self, about: About) -> None:
-        """Write `home.toml`, making the folder if need be."""
-        self.path.mkdir(parents=True, exist_ok=True)
+        """Write `home.toml`, making the folder if need be: its owner's alone, it holds people."""
+        self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
         lines = (
             f"name = {json.dumps(about.name, ensure_ascii=False)}",
             f'clock = "{about.clock}"  # "live", or "data_end" for a data set of the past',

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from features.home import About, Home
 from training.server import serving_python
 
 ROOT = Path(__file__).parents[1]
@@ -123,4 +124,17 @@ def test_an_unknown_data_set_is_named(tmp_path: Path) -> None:
     assert said == (
         "nextbest: no demo of 'journey'; there are company, complete-journey; "
         "choose one with DATA=\n"
+    )
+
+
+def test_somebody_elses_home_is_no_demo(tmp_path: Path) -> None:
+    home = Home(tmp_path / "home")
+    home.write_about(About("My shop"))
+    assert home.path.stat().st_mode & 0o077 == 0
+    demo = started("--home", str(home.path), "--port", str(free_port()))
+    _, said = demo.communicate(timeout=60)
+    assert demo.returncode == 2
+    assert said == (
+        f"nextbest: {home.path} is the home of My shop, not of this demo; "
+        "give --home a folder of its own\n"
     )

@@ -37,6 +37,10 @@ class UnknownData(LookupError):
     """There is no demo of that name."""
 
 
+class NotADemo(ValueError):
+    """The home holds something else than this demo."""
+
+
 @dataclass(frozen=True, slots=True)
 class Source:
     """One data set that the demo can run on."""
@@ -108,10 +112,15 @@ def run_demo(demo: Demo, narrator: Narrator) -> None:
 
     Raises
     ------
-    UnknownData, PortTaken, NotServing
+    UnknownData, PortTaken, NotADemo, NotServing
     """
     source, home = demo.source, demo.home
     require_free(demo.port)
+    if home.about_file.exists() and home.about().name != source.name:
+        raise NotADemo(
+            f"{home.path} is the home of {home.about().name}, not of this demo; "
+            "give --home a folder of its own"
+        )
     narrator.say(f"Nextbest demo: {source.title}. {source.remark}")
     narrator.say(f"Everything is kept in {home.path}; a second start reuses it.")
     about = About(source.name, "data_end", source.simulated)
