@@ -110,6 +110,8 @@ class TargetEvaluation:
     served_by : str
     rows, customers, positives : int
         Test rows, whose they are, and how many answers were yes.
+    base_rate : float
+        Share of yes among all; of promoters, weighted to all who were asked, as every figure is.
     snapshots : int
         Moments at which the test looked, from `first_as_of` to `last_as_of` (microseconds UTC).
     """
@@ -121,6 +123,7 @@ class TargetEvaluation:
     rows: int
     customers: int
     positives: int
+    base_rate: float
     snapshots: int
     first_as_of: int
     last_as_of: int

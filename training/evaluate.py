@@ -13,12 +13,13 @@ from features.home import Home
 from features.signals import Int64Array, SignalLog
 from models.bundle import Bundle, load_bundle
 from models.evaluation import DamagedEvaluation, NoEvaluation, load_evaluation, report_folder
-from models.targets import Target
+from models.targets import PROMOTION, Target
 from serving.store import Store
 from training import gates
 from training.dataset import (
     Schedule,
     ScheduleRules,
+    TrainingTable,
     data_end,
     first_order,
     schedule,
@@ -34,6 +35,7 @@ from training.metrics import (
     losses,
 )
 from training.narrator import Narrator
+from training.promoters import promoter_rows
 
 FloatArray = NDArray[np.float64]
 Int8Array = NDArray[np.int8]
@@ -100,6 +102,26 @@ class Comparison:
 class _Pair:
     champion: Bundle
     challenger: Bundle
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """Rows of one target with their answers (-1: none), whose, when, and what each counts."""
+
+    rows: FloatArray
+    answers: Int8Array
+    customers: Int64Array
+    as_of: Int64Array
+    weights: FloatArray
+
+    def at(self, where: NDArray[np.bool_]) -> "_Known":
+        return _Known(
+            self.rows[where],
+            self.answers[where],
+            self.customers[where],
+            self.as_of[where],
+            self.weights[where],
+        )
 
 
 def named_bundle(home: Home, name: str | None) -> str:
@@ -202,22 +224,31 @@ def _contests(
     table = training_table(log, FEATURES, targets, Schedule((), plan.test), end)
     rng = np.random.default_rng(1)  # a comparison repeated says the same
     for target in targets.targets:
-        if target.name not in table.answers or not _comparable(pair, target):
+        if not _comparable(pair, target):
             continue
         clean = max(_unseen_from(home, bundle, target.name) for _, bundle in _both(pair))
-        asked = (table.answers[target.name].values >= 0) & (table.as_of >= clean)
-        if asked.any():
-            rows = table.rows[asked]
-            yield _contest(
-                target.name,
-                _Answers(
-                    table.answers[target.name].values[asked],
-                    table.customers[asked],
-                    len(np.unique(table.as_of[asked])),
-                ),
-                {name: one.classifiers[target.name].predict(rows) for name, one in _both(pair)},
-                rng,
-            )
+        by_survey = target.outcome == PROMOTION
+        known = _surveyed(log, target, end) if by_survey else _asked(table, target)
+        asked = known.at((known.answers >= 0) & (known.as_of >= clean))
+        if len(asked.answers):
+            scores = {
+                name: bundle.classifiers[target.name].predict(asked.rows)
+                for name, bundle in _both(pair)
+            }
+            yield _contest(target.name, asked, scores, rng)
+
+
+def _asked(table: TrainingTable, target: Target) -> _Known:
+    """Rows of a question asked at snapshots."""
+    weights = np.ones(len(table.rows))
+    answers = table.answers[target.name].values
+    return _Known(table.rows, answers, table.customers, table.as_of, weights)
+
+
+def _surveyed(log: SignalLog, target: Target, end: int) -> _Known:
+    """Rows of a question asked by surveys."""
+    found = promoter_rows(log, FEATURES, target, first_order(log, end), end)
+    return _Known(found.rows, found.answers, found.customers, found.as_of, found.weights)
 
 
 def _comparable(pair: _Pair, target: Target) -> bool:
@@ -236,42 +267,35 @@ def _both(pair: _Pair) -> tuple[tuple[str, Bundle], tuple[str, Bundle]]:
     return ("champion", pair.champion), ("challenger", pair.challenger)
 
 
-@dataclass(frozen=True, slots=True)
-class _Answers:
-    answers: Int8Array
-    customers: Int64Array
-    snapshots: int
-
-
 def _contest(
-    target: str,
-    found: _Answers,
-    scores: Mapping[str, FloatArray],
-    rng: np.random.Generator,
+    target: str, known: _Known, scores: Mapping[str, FloatArray], rng: np.random.Generator
 ) -> Contest:
-    answers, customers = found.answers, found.customers
+    answers, customers, weights = known.answers, known.customers, known.weights
     new, old = scores["challenger"], scores["champion"]
     both = 0 < int(np.sum(answers)) < len(answers)
-    loss = loss_difference(customers, losses(answers, new), losses(answers, old), rng)
+    loss = loss_difference(
+        customers, weights * losses(answers, new), weights * losses(answers, old), rng
+    )
     people = len(np.unique(customers))
     return Contest(
         target=target,
         rows=len(answers),
         customers=people,
-        snapshots=found.snapshots,
-        champion=_figures(answers, old, both),
-        challenger=_figures(answers, new, both),
-        auc=auc_difference(customers, answers, new, old, rng) if both else None,
+        snapshots=len(np.unique(known.as_of)),
+        champion=_figures(known, old, both),
+        challenger=_figures(known, new, both),
+        auc=auc_difference(customers, answers, new, old, rng, weights) if both else None,
         loss=loss,
         verdict=gates.verdict(loss) if people >= FEWEST_COMPARED else gates.UNTESTED,
     )
 
 
-def _figures(answers: Int8Array, scores: FloatArray, both: bool) -> Figures:
+def _figures(known: _Known, scores: FloatArray, both: bool) -> Figures:
+    answers, weights = known.answers, known.weights
     return Figures(
-        auc(answers, scores) if both else None,
-        log_loss(answers, scores),
-        calibration_error(answers, scores),
+        auc(answers, scores, weights) if both else None,
+        log_loss(answers, scores, weights),
+        calibration_error(answers, scores, weights),
     )
 
 

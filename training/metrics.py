@@ -173,6 +173,7 @@ def auc_difference(
     new: FloatArray,
     old: FloatArray,
     rng: np.random.Generator,
+    weights: FloatArray | None = None,
 ) -> Interval:
     """AUC of new scores less that of old ones, on the same draws of customers.
 
@@ -182,6 +183,7 @@ def auc_difference(
     answers : ndarray of int8, shape (n,)
     new, old : ndarray of float64, shape (n,)
         Scores of each row.
+    weights : ndarray of float64, shape (n,), optional
 
     Raises
     ------
@@ -190,18 +192,20 @@ def auc_difference(
     """
     _require_both(answers)
     _, place = np.unique(customers, return_inverse=True)
+    own = np.ones(len(answers)) if weights is None else weights
     ranked = []
     for scores in (new, old):
         order = np.argsort(scores, kind="stable")
-        ranked.append((answers[order], _ties(scores[order]), place[order]))
+        ranked.append((answers[order], _ties(scores[order]), order))
     drawn = []
     for times in _draws(int(place.max()) + 1, rng):
-        weights = times[place]
-        if weights[answers == 1].sum() > 0 and weights[answers == 0].sum() > 0:
-            one, two = (_sorted_auc(said, ties, times[owners]) for said, ties, owners in ranked)
+        counts = own * times[place]
+        if counts[answers == 1].sum() > 0 and counts[answers == 0].sum() > 0:
+            one, two = (_sorted_auc(said, ties, counts[order]) for said, ties, order in ranked)
             drawn.append(one - two)
     low, high = np.quantile(drawn, (0.025, 0.975))
-    return Interval(auc(answers, new) - auc(answers, old), float(low), float(high))
+    gap = auc(answers, new, weights) - auc(answers, old, weights)
+    return Interval(gap, float(low), float(high))
 
 
 def mean_interval(

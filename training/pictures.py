@@ -75,7 +75,7 @@ def calibration_picture(target: TargetEvaluation) -> str:
 
 def lift_picture(target: TargetEvaluation) -> str:
     """Share of yes in each tenth, the highest scores first."""
-    base = target.positives / target.rows
+    base = target.base_rate
     with _figure((4.6, 4.2)) as figure:
         axes = figure.add_subplot()
         axes.bar([each.tenth for each in target.lift], [each.observed for each in target.lift],

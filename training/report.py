@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.signals import SignalLog
+from models.bundle import Measured
 from models.evaluation import (
     CalibrationBin,
     Estimate,
@@ -17,7 +18,15 @@ from models.evaluation import (
 )
 from models.targets import Target
 from training.fit import Tested, TrainingResult, TrainSettings
-from training.metrics import BINS, Interval, auc_interval, losses, mean_interval
+from training.metrics import (
+    BINS,
+    Interval,
+    auc_interval,
+    brier,
+    calibration_error,
+    losses,
+    mean_interval,
+)
 from training.parameters import changes
 
 FloatArray = NDArray[np.float64]
@@ -63,19 +72,16 @@ def data_digest(log: SignalLog) -> str:
     return digest.hexdigest()
 
 
-def calibration_bins(
-    answers: Int8Array, probabilities: FloatArray, weights: FloatArray | None = None
-) -> tuple[CalibrationBin, ...]:
+def calibration_bins(tested: Tested, probabilities: FloatArray) -> tuple[CalibrationBin, ...]:
     """Tenths of the rows by probability, lowest first: the mean said and the share that came.
 
     The same tenths as `training.metrics.calibration_error`, whose value is their mean gap.
     """
     order = np.argsort(probabilities, kind="stable")
-    weights = np.ones(len(answers)) if weights is None else weights
     return tuple(
         CalibrationBin(
-            float(np.average(probabilities[some], weights=weights[some])),
-            float(np.average(answers[some], weights=weights[some])),
+            _mean(probabilities[some], tested.weights[some]),
+            _mean(tested.answers[some], tested.weights[some]),
             len(some),
         )
         for some in np.array_split(order, BINS)
@@ -83,22 +89,26 @@ def calibration_bins(
     )
 
 
-def lift_tenths(answers: Int8Array, probabilities: FloatArray) -> tuple[LiftTenth, ...]:
+def lift_tenths(tested: Tested, probabilities: FloatArray) -> tuple[LiftTenth, ...]:
     """Tenths of the rows by probability, highest first. Empty where no answer is yes."""
-    total = int(np.sum(answers))
-    if not total:
+    if not tested.answers.any():
         return ()
     order = np.argsort(-probabilities, kind="stable")
-    return tuple(_tenths(answers[order], total))
+    return tuple(_tenths(tested.answers[order], tested.weights[order]))
 
 
-def _tenths(sorted_answers: Int8Array, total: int) -> Iterator[LiftTenth]:
-    base, found = total / len(sorted_answers), 0
-    for place, some in enumerate(np.array_split(sorted_answers, BINS), start=1):
+def _tenths(answers: Int8Array, weights: FloatArray) -> Iterator[LiftTenth]:
+    base, found = _mean(answers, weights), 0.0
+    total = float(np.sum(answers * weights))
+    for place, some in enumerate(np.array_split(np.arange(len(answers)), BINS), start=1):
         if len(some):
-            observed = float(np.mean(some))
-            found += int(np.sum(some))
+            observed = _mean(answers[some], weights[some])
+            found += float(np.sum(answers[some] * weights[some]))
             yield LiftTenth(place, len(some), observed, observed / base, found / total)
+
+
+def _mean(values: FloatArray | Int8Array, weights: FloatArray) -> float:
+    return float(np.average(values, weights=weights))
 
 
 def _target_evaluation(
@@ -113,37 +123,33 @@ def _target_evaluation(
         rows=len(tested.answers),
         customers=len(np.unique(tested.customers)),
         positives=int(np.sum(tested.answers == 1)),
+        base_rate=_mean(tested.answers, tested.weights),
         snapshots=len(np.unique(tested.as_of)),
         first_as_of=int(tested.as_of.min()),
         last_as_of=int(tested.as_of.max()),
         models=tuple(
-            _figures(target.name, kind, tested, result, rng) for kind in tested.predictions
+            _figures(measured, tested, rng)
+            for measured in result.metrics
+            if measured.target == target.name
         ),
-        calibration=calibration_bins(tested.answers, tested.predictions[served], tested.weights),
-        lift=lift_tenths(tested.answers, tested.predictions[served]),
+        calibration=calibration_bins(tested, tested.predictions[served]),
+        lift=lift_tenths(tested, tested.predictions[served]),
     )
 
 
-def _figures(
-    target: str, kind: str, tested: Tested, result: TrainingResult, rng: np.random.Generator
-) -> ModelFigures:
-    measured = next(each for each in result.metrics if (each.target, each.model) == (target, kind))
-    scores, answers = tested.predictions[kind], tested.answers
-    loss = mean_interval(tested.customers, losses(answers, scores), rng, tested.weights)
+def _figures(measured: Measured, tested: Tested, rng: np.random.Generator) -> ModelFigures:
+    scores, answers, weights = tested.predictions[measured.model], tested.answers, tested.weights
+    both = 0 < int(np.sum(answers == 1)) < len(answers)
+    area = auc_interval(tested.customers, answers, scores, rng, weights) if both else None
     return ModelFigures(
-        model=kind,
+        model=measured.model,
         serves=measured.serves,
-        auc=_auc(tested, scores, rng) if measured.auc is not None else None,
-        log_loss=_estimate(loss),
-        brier=float(measured.brier or 0.0),
-        calibration_error=float(measured.calibration_error or 0.0),
+        auc=None if area is None else _estimate(area),
+        log_loss=_estimate(mean_interval(tested.customers, losses(answers, scores), rng, weights)),
+        brier=brier(answers, scores, weights),
+        calibration_error=calibration_error(answers, scores, weights),
         calibration_slope=measured.calibration_slope,
     )
-
-
-def _auc(tested: Tested, scores: FloatArray, rng: np.random.Generator) -> Estimate:
-    found = auc_interval(tested.customers, tested.answers, scores, rng, tested.weights)
-    return _estimate(found)
 
 
 def _estimate(found: Interval) -> Estimate:
