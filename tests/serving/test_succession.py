@@ -75,3 +75,15 @@ def test_a_store_of_version_1_is_brought_up_to_date(tmp_path: Path) -> None:
         with Store.open(file) as opened:
             assert opened.champion_history() == (Change("aa", 5, "promoted"),)
             assert opened.key_is_known(key)
+
+
+def test_a_challenger_waits_until_it_serves(store: Store) -> None:
+    assert store.challenger() is None
+    store.set_champion("aa")
+    store.set_challenger("bb")
+    store.set_challenger("cc")
+    assert store.challenger() == "cc"
+    store.set_champion("bb")
+    assert store.challenger() == "cc"
+    store.set_champion("cc")
+    assert store.challenger() is None

@@ -1,0 +1,42 @@
+"""Guarded parameters: which there are, how far they go, and what a slip is told."""
+
+from dataclasses import asdict
+
+import pytest
+
+from training.fit import BoosterSettings
+from training.parameters import RANGES, InvalidParameter, changed_settings, changes
+
+USUAL = BoosterSettings()
+
+
+def test_every_setting_has_a_range_that_holds_its_default() -> None:
+    assert set(RANGES) == set(asdict(USUAL))
+    for name, value in asdict(USUAL).items():
+        low, high = RANGES[name]
+        assert low <= value <= high, name
+
+
+def test_the_last_of_two_assignments_holds() -> None:
+    found = changed_settings(USUAL, ["num_leaves=31", "learning_rate=.1", "lgbm.num_leaves=7"])
+    assert changes(found) == {"num_leaves": 7, "learning_rate": 0.1}
+    assert changes(changed_settings(USUAL, [])) == {}
+
+
+REFUSED = {
+    "num_leaves": "--set num_leaves: no value; must be NAME=NUMBER, such as num_leaves=31",
+    "num_leafs=3": "no such parameter; did you mean 'num_leaves'?",
+    "min_data_in_leaf=50": "did you mean 'most_in_leaf'?",
+    "objective=2": "no such parameter; parameters are rounds, learning_rate,",
+    "num_leaves=500": "--set num_leaves=500: must be a whole number from 2 to 63; choose one",
+    "num_leaves=15.5": "must be a whole number from 2 to 63; correct it",
+    "learning_rate=fast": "--set learning_rate=fast: must be a number from 0.005 to 0.5",
+    "lambda_l2=nan": "must be a number from 0 to 1000; choose one in there",
+}
+
+
+@pytest.mark.parametrize("assignment", REFUSED)
+def test_a_slip_is_told_what_is_right(assignment: str) -> None:
+    with pytest.raises(InvalidParameter) as caught:
+        changed_settings(USUAL, [assignment])
+    assert REFUSED[assignment] in str(caught.value)
