@@ -68,6 +68,8 @@ def answer(decision_id: str, decision: Decision, surroundings: Surroundings) -> 
         "expected_effect": money(chosen.expected_effect),
         "standard_error": money(chosen.standard_error),
         "cost": money(chosen.cost),
+        "fatigue": money(chosen.fatigue),
+        "weight": chosen.weight,
         "expected_net": money(chosen.expected_net),
         "currency": surroundings.currency,
         "effect_basis": chosen.effect_basis,

@@ -79,7 +79,14 @@ def create_app(
         Source of the one random number of a decision; None: fresh entropy.
     """
     service = open_service(settings, clock, rng or np.random.default_rng())
-    app = FastAPI(title=TITLE, version=VERSION, description=ABOUT, docs_url=None, redoc_url=None)
+    app = FastAPI(
+        title=TITLE,
+        version=VERSION,
+        description=ABOUT,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,  # a redirect would repeat the caller's Host header
+    )
     app.state.service = service
     add_routes(app)
     sessions = Sessions(secret_of(settings.home), service.store.key_hash_is_known, clock)

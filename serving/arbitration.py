@@ -51,6 +51,7 @@ def candidate(
     """
     base = prod(_factor(name, expectation) for name in entry.prior.of)
     effect = entry.prior.share * base - entry.prior.opt_out * policy.opt_out_cost
+    weight = policy.weight(entry.name)
     price = fatigue if entry.message_class == "marketing" else 0.0
     return Candidate(
         communication=entry.name,
@@ -61,9 +62,10 @@ def candidate(
         standard_error=entry.prior.share_sd * base,
         cost=entry.cost,
         fatigue=price,
-        expected_net=effect * policy.weight(entry.name) - entry.cost - price,
+        expected_net=effect * weight - entry.cost - price,
         effect_basis="assumed",
         evidence=0,
+        weight=weight,
     )
 
 

@@ -118,6 +118,7 @@ class Candidate:
     expected_net: float
     effect_basis: str
     evidence: int
+    weight: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -153,6 +153,8 @@ class DecisionAnswer(BaseModel):
     expected_effect: float
     standard_error: float
     cost: float
+    fatigue: float
+    weight: float
     expected_net: float
     currency: str
     effect_basis: str
@@ -245,8 +247,8 @@ class SignalsAnswer(BaseModel):
     """How much is known of a customer."""
 
     count: int
-    first_at: str | None
-    last_at: str | None
+    first_at: str
+    last_at: str
 
 
 class GivenConsent(BaseModel):

@@ -53,6 +53,8 @@ class _Answer(TypedDict):
     expected_effect: float
     standard_error: float
     cost: float
+    fatigue: float
+    weight: float
     expected_net: float
     currency: str
     effect_basis: str
@@ -93,10 +95,12 @@ def _what(found: _Answer) -> Iterator[str]:
         return
     if not silent:
         currency = found["currency"]
+        weighed = "" if found["weight"] == 1 else f" times weight {found['weight']:g}"
         yield (
             f"  Worth {found['expected_net']:.2f} {currency} more than silence: effect "
             f"{found['expected_effect']:.2f} (standard error {found['standard_error']:.2f}, "
-            f"{found['effect_basis']}), cost {found['cost']:.2f}."
+            f"{found['effect_basis']}){weighed}, less cost {found['cost']:.2f} and fatigue "
+            f"{found['fatigue']:.2f}."
         )
         yield f"  Consent: {_consent(found['consent'])}. Not before {found['not_before']}."
     chance = found["selection_probability"]
