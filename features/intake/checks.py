@@ -17,6 +17,8 @@ MINOR_DIGITS: Final = 2
 SURVEY_KINDS: Final = ("nps", "csat", "ces")
 # Clocks of two systems differ by seconds; more than this is a wrong zone or a planned date.
 CLOCK_TOLERANCE: Final = 5 * MINUTE
+# Systems write "never" as a date far ahead: 2099-12-31, 2999-12-31, 9999-12-31.
+NEVER: Final = 4_102_358_400_000_000  # 2099-12-31 in UTC
 # 15 digits before the point leave room to add up ten thousand such amounts in 64 bits.
 _DECIMAL: Final = r"[+-]?[0-9]{1,15}(\.[0-9]+)?"
 _WHOLE: Final = r"[+-]?[0-9]{1,15}(\.0+)?"
@@ -142,6 +144,12 @@ def _money_checks(currency: str) -> dict[str, Check]:
             "amount",
             f"the amount has more than {MINOR_DIGITS} decimals; round it to the cent",
         ),
+        "negative": Check(
+            "event = 'Order Completed' and amount_minor < 0",
+            "amount",
+            "an order of less than nothing is no purchase; if it is a return, write "
+            "negative = 'Order Refunded' in the mapping",
+        ),
         "currency": Check(
             f"upper(currency) <> '{currency}'",
             "currency",
@@ -221,29 +229,6 @@ def _word_checks() -> dict[str, Check]:
             "properties.purpose = 'marketing'",
         ),
     }
-
-
-def content_sql() -> str:
-    """SQL: the text of a signal's content, over typed columns.
-
-    Neither its id nor its arrival belongs to the content: the same signal delivered twice is
-    one signal.
-    """
-    columns = (
-        "customer_id",
-        "event",
-        "occurred_at",
-        "amount",
-        "currency",
-        "category",
-        "channel",
-        "score",
-        "communication",
-        "selection_probability",
-        "properties",
-    )
-    # chr(31) is the ASCII sign made to separate units; no id or name may hold it.
-    return "concat_ws(chr(31), " + ", ".join(f"coalesce({c}::varchar, '')" for c in columns) + ")"
 
 
 def absent_sql(expression: str) -> str:

@@ -19,7 +19,8 @@ from features.history import (
     sql_text,
 )
 from features.home import Home
-from features.intake.checks import absent_sql, checks, content_sql, typed_sql
+from features.intake.checks import NEVER, absent_sql, checks, typed_sql
+from features.intake.identity import REUSED, REUSED_WORDS, give_identities, set_repeats_aside
 from features.intake.mapping import (
     FileRule,
     Mapping_,
@@ -30,15 +31,14 @@ from features.intake.mapping import (
 )
 from features.intake.quarantine import REASONS_SQL, ReasonCount, quarantine_sql, reason_counts
 from features.intake.report import IntakeReport
-from features.intake.row_signals import candidates_sql
+from features.intake.row_signals import candidates_sql, telling_sql
 from features.intake.text_files import TextFile, UnreadableFile, rows_sql, text_file
 from features.signals import CANONICAL_COLUMNS, KNOWN_EVENTS, REQUIRED_COLUMNS, code, event_key
 
-_REUSED: Final = "message_id_reused"
-_REUSED_WORDS: Final = (
-    "the message_id belongs to another signal already; the first received is kept"
+_COLUMNS_WORDS: Final = (
+    "the line does not have the columns of the header, or an unclosed quote swallowed it; "
+    "double the quotes within a text"
 )
-_COLUMNS_WORDS: Final = "the line does not have the columns of the header"
 
 
 class IntakeError(ValueError):
@@ -54,7 +54,8 @@ class IntakeRules:
     currency : str
         The one currency of the company, such as ``EUR``.
     now : int or None
-        Microseconds UTC; what lies later is put aside. None: the data set has its own clock.
+        The present in microseconds UTC, whatever clock the data set has: what lies later is put
+        aside. None only for files that were checked before, or are simulated.
     max_quarantine_share : float
         Above this share of bad rows nothing is taken in: then the mapping is wrong, not the rows.
     """
@@ -151,6 +152,7 @@ def _take_in(
     home: Home,
     rules: IntakeRules,
 ) -> IntakeReport:
+    _refuse_another_currency(connection, history, rules)
     connection.execute("create table lost (file integer, line bigint, text varchar)")
     rows_read = sum(
         _read(connection, place, file, rule) for place, (file, rule) in enumerate(batch.files)
@@ -164,12 +166,14 @@ def _take_in(
         for signal in rule.signals
     )
     connection.execute(f"create table typed as {typed_sql(f'({told})')}")
-    (telling,) = _one(
-        connection,
-        "select (select count(distinct (file, line)) from typed) + (select count(*) from lost)",
+    telling, leading = _lines_that_tell(connection, batch)
+    (never,) = _one(
+        connection, f"select count(*) from typed where optional and occurred_us >= {NEVER}"
     )
+    connection.execute(f"delete from typed where optional and occurred_us >= {NEVER}")
     words = _set_bad_aside(connection, rules)
-    duplicates = _set_repeats_aside(connection, history)
+    identical = give_identities(connection)
+    duplicates = set_repeats_aside(connection, history)
     reasons = reason_counts(connection.execute(REASONS_SQL).fetchall(), batch.names, words)
     (quarantined,) = _one(connection, "select count(distinct (file, line)) from bad")
     quarantine_file = _write_quarantine(connection, batch, home) if quarantined else None
@@ -194,6 +198,9 @@ def _take_in(
         duplicates=duplicates,
         quarantined=quarantined,
         silent_rows=rows_read - telling,
+        merged_rows=telling - leading,
+        identical=identical,
+        never=never,
         arrival_assumed=assumed,
         reasons=reasons,
         unknown_events=unknown,
@@ -217,10 +224,13 @@ def _read(connection: duckdb.DuckDBPyConnection, place: int, file: TextFile, rul
         ) from error
     if file.kind == "csv":
         # Lines that could not be cut into columns are counted from the file's first line, with
-        # a minus sign, so that they never meet the number of a row that could be read.
+        # a minus sign, so that they never meet the number of a row that could be read. What an
+        # unclosed quote swallowed is many lines, and counts as many.
         connection.execute(
-            f"insert into lost select {place}, -line::bigint, any_value(csv_line) "
-            f"from rejected_{place} group by line"
+            f"insert into lost select {place}, -(line + nth - 1)::bigint, lines[nth] from ("
+            "select line, lines, unnest(range(1, len(lines) + 1)) as nth from ("
+            "select line, string_split(rtrim(any_value(csv_line), chr(10) || chr(13)), chr(10)) "
+            f"as lines from rejected_{place} group by line))"
         )
     (rows,) = _one(
         connection,
@@ -228,6 +238,39 @@ def _read(connection: duckdb.DuckDBPyConnection, place: int, file: TextFile, rul
         f"(select count(*) from lost where file = {place})",
     )
     return rows
+
+
+def _lines_that_tell(connection: duckdb.DuckDBPyConnection, batch: _Batch) -> tuple[int, int]:
+    """How many lines tell a signal, alone or together; how many of these stand for a signal."""
+    told = " union ".join(
+        f"select {place} as file, line from ({telling_sql(f'raw_{place}', signal)})"
+        for place, (_, rule) in enumerate(batch.files)
+        for signal in rule.signals
+    )
+    telling, leading, lost = _one(
+        connection,
+        f"select (select count(*) from ({told})), "
+        "(select count(distinct (file, line)) from typed), (select count(*) from lost)",
+    )
+    return telling + lost, leading + lost
+
+
+def _refuse_another_currency(
+    connection: duckdb.DuckDBPyConnection, history: History, rules: IntakeRules
+) -> None:
+    if not history.parts():
+        return
+    found = connection.execute(
+        f"select distinct currency from {parquet_source(history)} "
+        "where currency is not null and currency <> ? order by currency",
+        [rules.currency],
+    ).fetchall()
+    if found:
+        raise IntakeError(
+            f"the history holds amounts in {', '.join(row[0] for row in found)}, but the company's "
+            f"currency is {rules.currency}; a home has one currency: set it back in policy.toml, "
+            "or take the files into a new home (nothing was taken in)"
+        )
 
 
 def _set_bad_aside(connection: duckdb.DuckDBPyConnection, rules: IntakeRules) -> dict[str, str]:
@@ -244,8 +287,6 @@ def _set_bad_aside(connection: duckdb.DuckDBPyConnection, rules: IntakeRules) ->
     connection.execute("insert into bad select file, line, 'columns', text from lost")
     connection.execute(
         f"""create table good as
-        select *, coalesce(given_id, 'sha256:' || sha256({content_sql()})) as message_id
-        from (
           select file, line, message_id as given_id, customer_id, event,
             occurred_us as occurred_at, coalesce(received_us, occurred_us) as received_at,
             received_us is null as arrival_assumed,
@@ -255,54 +296,12 @@ def _set_bad_aside(connection: duckdb.DuckDBPyConnection, rules: IntakeRules) ->
             category, channel, (score_thousandths::decimal(20, 0) * 0.001)::decimal(18, 3) as score,
             communication, try_cast(selection_probability as double) as selection_probability,
             properties, amount_minor, value_found, word
-          from typed anti join bad using (file, line))"""
+          from typed anti join bad using (file, line)"""
     )
     return {name: check.words for name, check in found.items()} | {
-        _REUSED: _REUSED_WORDS,
+        REUSED: REUSED_WORDS,
         "columns": _COLUMNS_WORDS,
     }
-
-
-def _set_repeats_aside(connection: duckdb.DuckDBPyConnection, history: History) -> int:
-    """Leave in `good` what is new; add reused ids to `bad`; how many are known already.
-
-    Of several signals with one id the first received stays. What the history holds already
-    was received before.
-    """
-    connection.execute(
-        "create table claimed as "
-        "select message_id from good group by message_id having count(*) > 1"
-    )
-    stored = (
-        f"select message_id, sha256({content_sql()}) as content_sha from "
-        f"{parquet_source(history)} semi join good using (message_id)"
-        if history.parts()
-        else "select message_id, '' as content_sha from claimed where false"
-    )
-    connection.execute(f"create table stored as {stored}")
-    connection.execute("insert into claimed select message_id from stored")
-    connection.execute(
-        f"""create table claims as
-        select *, first_value(content_sha) over first_received as first_sha,
-          row_number() over first_received = 1 as stays
-        from (
-          select message_id, content_sha, -1 as file, -1 as line,
-            null as received_at, -1 as place from stored
-          union all
-          select message_id, sha256({content_sql()}), file, line, received_at, rowid
-          from good semi join claimed using (message_id))
-        window first_received as (partition by message_id
-          order by received_at nulls first, content_sha, file, line, place)"""
-    )
-    connection.execute(
-        f"insert into bad select file, line, '{_REUSED}', message_id "
-        "from claims where content_sha <> first_sha"
-    )
-    connection.execute("delete from good where rowid in (select place from claims where not stays)")
-    (known,) = _one(
-        connection, "select count(*) from claims where not stays and content_sha = first_sha"
-    )
-    return known
 
 
 def _write_quarantine(connection: duckdb.DuckDBPyConnection, batch: _Batch, home: Home) -> Path:

@@ -33,6 +33,7 @@ _SIGNAL_KEYS: Final = (
     "only_where",
     "only_values",
     "one_per",
+    "negative",
     "time_format",
 )
 
@@ -62,8 +63,12 @@ class SignalRule:
     only_values : tuple of str
         And only where that column holds one of these; empty: any text will do.
     one_per : str
-        Rows with the same text in this column tell one signal together: amounts, discounts and
-        points are added up, all else is the first row's. Empty: every row tells its own.
+        Rows of one customer with the same text in this column tell one signal together: amounts,
+        discounts and points are added up, all else is the first row's. Empty: every row tells
+        its own.
+    negative : str
+        The event that a negative amount tells, such as ``Order Refunded``; its sign is dropped.
+        Empty: the same event.
     time_format : tuple of str
         ``iso``, ``unix``, ``unix_ms``, ``unix_us`` or strptime patterns; empty: the file's.
     """
@@ -76,6 +81,7 @@ class SignalRule:
     only_where: str = ""
     only_values: tuple[str, ...] = ()
     one_per: str = ""
+    negative: str = ""
     time_format: tuple[str, ...] = ()
 
 
@@ -248,6 +254,7 @@ def _signal_rule(entry: Mapping[str, object], where: str) -> SignalRule:
         only_where=_text(entry, "only_where", where),
         only_values=_list(entry, "only_values", where),
         one_per=_text(entry, "one_per", where),
+        negative=_text(entry, "negative", where),
         time_format=_time_format(entry, where),
     )
     _check_targets(rule, where)

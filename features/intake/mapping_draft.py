@@ -114,6 +114,7 @@ def _named(signal: SignalRule) -> tuple[tuple[str, str], ...]:
         ("event_column", signal.event_column),
         ("only_where", signal.only_where),
         ("one_per", signal.one_per),
+        ("negative", signal.negative),
     )
 
 

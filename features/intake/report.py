@@ -23,6 +23,12 @@ class IntakeReport:
         Rows put aside with at least one reason.
     silent_rows : int
         Rows that tell no signal, since the columns that would tell one are empty.
+    merged_rows : int
+        Rows that tell a signal together with an earlier one, such as articles of one order.
+    identical : int
+        Rows like an earlier row of their file, from end to end: each tells a signal of its own.
+    never : int
+        Dates so far ahead that they mean "never": they tell no signal.
     arrival_assumed : int
         Accepted signals without `received_at`: taken as received when they occurred.
     unknown_events : mapping
@@ -39,6 +45,9 @@ class IntakeReport:
     duplicates: int
     quarantined: int
     silent_rows: int
+    merged_rows: int
+    identical: int
+    never: int
     arrival_assumed: int
     reasons: tuple[ReasonCount, ...]
     unknown_events: Mapping[str, int]
@@ -60,6 +69,20 @@ class IntakeReport:
         if self.silent_rows:
             told.append(
                 f"{self.silent_rows:,} rows tell no signal (their columns for it are empty)."
+            )
+        if self.merged_rows:
+            told.append(
+                f"{self.merged_rows:,} rows were added to another row of the same order (one_per)."
+            )
+        if self.identical:
+            told.append(
+                f"{self.identical:,} identical rows: like an earlier row of their file, without an "
+                "id that tells them apart; each counts."
+            )
+        if self.never:
+            told.append(
+                f"{self.never:,} dates lie so far ahead (2099-12-31 or later) that they are read "
+                "as 'never': they tell no signal."
             )
         if self.arrival_assumed:
             told.append(
@@ -84,6 +107,9 @@ class IntakeReport:
             "duplicates": self.duplicates,
             "quarantined": self.quarantined,
             "silent_rows": self.silent_rows,
+            "merged_rows": self.merged_rows,
+            "identical": self.identical,
+            "never": self.never,
             "arrival_assumed": self.arrival_assumed,
             "reasons": [asdict(reason) for reason in self.reasons],
             "unknown_events": dict(self.unknown_events),

@@ -20,9 +20,10 @@ _PLAIN: Final = r"[+-]?[0-9]{1,15}(\.[0-9]{1,6})?"
 def candidates_sql(table: str, rule: FileRule, signal: SignalRule) -> str:
     """SQL over a table of text rows: the signals that a rule reads from it.
 
-    Selects `line`, the canonical columns and `ends_at` as text, and the three times already read
-    as microseconds. Numbers come out with a point for a decimal sign
-    where they could be read; else as they stood, for the checks to name them.
+    Selects `line`, the canonical columns and `ends_at` as text, whether the signal is `optional`
+    (it happened only if its time is there), and the three times already read as microseconds.
+    Numbers come out with a point for a decimal sign where they could be read; else as they stood,
+    for the checks to name them.
     """
     texts = {name: sql_text(value) for name, value in signal.constants.items()} | {
         name: _cell(column) for name, column in signal.columns.items()
@@ -37,6 +38,10 @@ def candidates_sql(table: str, rule: FileRule, signal: SignalRule) -> str:
     if signal.one_per:
         source = f"({_joined_sql(source, texts, signal)})"
         texts = {name: sql_name(name) for name in texts}
+    if signal.negative and "amount" in texts:
+        below = f"starts_with({texts['amount']}, '-')"
+        texts["event"] = f"if({below}, {sql_text(signal.negative)}, {texts['event']})"
+        texts["amount"] = f"ltrim({texts['amount']}, '-')"
     texts["properties"] = _properties(texts)
     ends = texts.get(f"{PROPERTY}ends_at", f"({texts['properties']}) ->> 'ends_at'")
     if "properties" in signal.columns:
@@ -44,7 +49,8 @@ def candidates_sql(table: str, rule: FileRule, signal: SignalRule) -> str:
         ends = f"if({valid}, ({texts['properties']}) ->> 'ends_at', null)"
     formats = signal.time_format or rule.time_format
     fields = [f"{texts.get(name, 'null')} as {name}" for name in CANONICAL_COLUMNS]
-    fields += [f"{ends} as ends_at"]
+    optional = bool(signal.only_where) and signal.columns.get("occurred_at") == signal.only_where
+    fields += [f"{ends} as ends_at", f"{str(optional).lower()} as optional"]
     for target, text in (
         ("occurred_us", texts.get("occurred_at")),
         ("received_us", texts.get("received_at")),
@@ -54,8 +60,13 @@ def candidates_sql(table: str, rule: FileRule, signal: SignalRule) -> str:
     return f"select line, {', '.join(fields)} from {source}"
 
 
+def telling_sql(table: str, signal: SignalRule) -> str:
+    """SQL: the lines that a rule reads a signal from, those it joins included."""
+    return f"select line from {table} {_where(signal)}"
+
+
 def _joined_sql(source: str, texts: dict[str, str], signal: SignalRule) -> str:
-    """SQL: one row for each text in the rule's `one_per` column; see `SignalRule`.
+    """SQL: one row for each customer and text in the rule's `one_per` column; see `SignalRule`.
 
     If one of the numbers to add cannot be read, it takes the place of the sum, so that the
     checks find it.
@@ -74,9 +85,10 @@ def _joined_sql(source: str, texts: dict[str, str], signal: SignalRule) -> str:
             fields.append(f"arg_min({name}, line) as {name}")
     return (
         f"select min(line) as line, {', '.join(fields)} "
-        f"from (select line, {_cell(signal.one_per)} as joined_by, {cells} from {source}) "
+        f"from (select line, {_cell(signal.one_per)} as joined_by, "
+        f"{texts['customer_id']} as joined_for, {cells} from {source}) "
         # A row without that text tells a signal of its own.
-        "group by joined_by, if(joined_by is null, line, null)"
+        "group by joined_for, joined_by, if(joined_by is null, line, null)"
     )
 
 
