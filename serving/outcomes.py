@@ -123,8 +123,13 @@ class _Logged:
     channel: str
 
 
-def keep_outcome(connection: sa.Connection, outcome: Outcome, report: Report) -> Kept:
+def keep_outcome(connection: sa.Connection, outcome: Outcome, report: Report, now: int) -> Kept:
     """Append an outcome, unless there is one of its kind; act on it if it withdraws consent.
+
+    Parameters
+    ----------
+    now : int
+        When it is written down, read under the lock; microseconds UTC.
 
     Raises
     ------
@@ -152,7 +157,7 @@ def keep_outcome(connection: sa.Connection, outcome: Outcome, report: Report) ->
     is_new = connection.scalar(_APPEND, row) is not None
     if is_new and outcome.outcome in WITHDRAW:
         said = _withdrawals(outcome, logged, report)
-        take_in(connection, said, report.received_at, report.known_by)
+        take_in(connection, said, now, report.known_by)
     kept = outcomes_of(connection, outcome.decision_id)
     names = {other.outcome for other in kept}
     first = next(other for other in kept if other.outcome == outcome.outcome)

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from features.signals import SignalColumns
 from serving.answer import Json, Surroundings, score, time_text
 from serving.decision import customer_at, propose
-from serving.desk import Question, preview
+from serving.desk import Question, is_known, preview
 from serving.engine import Engine
 from serving.records import Ledger
 from serving.store import Store
@@ -16,7 +16,7 @@ NOBODY = "this customer is not known here; tell it events, or take in a file wit
 
 
 class UnknownCustomer(LookupError):
-    """No signal of this customer was ever taken in."""
+    """Nothing had been heard of this customer before the moment looked from."""
 
 
 def profile(
@@ -27,9 +27,9 @@ def profile(
     Raises
     ------
     UnknownCustomer
-        If the store has never heard of them.
+        If nothing had been heard of them before `as_of`.
     """
-    signals = known_signals(customer_id, store)
+    signals = known_signals(customer_id, as_of, store)
     ledger = store.ledger(customer_id, as_of)
     proposal = propose(customer_at(customer_id, signals, as_of, engine), engine, ledger.objected)
     flags = (*proposal.flags, "objector") if ledger.objected else proposal.flags
@@ -61,9 +61,9 @@ def explanation(
     Raises
     ------
     UnknownCustomer
-        If the store has never heard of them.
+        If nothing had been heard of them before `as_of`.
     """
-    signals = known_signals(customer_id, store)
+    signals = known_signals(customer_id, as_of, store)
     question = Question(customer_id, as_of, 0.5)
     decision = json.loads(preview(question, store, engine, surroundings))
     values = customer_at(customer_id, signals, as_of, engine).features
@@ -84,16 +84,16 @@ def explanation(
     }
 
 
-def known_signals(customer_id: str, store: Store) -> SignalColumns:
+def known_signals(customer_id: str, as_of: int, store: Store) -> SignalColumns:
     """Signals of a customer.
 
     Raises
     ------
     UnknownCustomer
-        If the store has never heard of them.
+        If nothing had been heard of them before `as_of`.
     """
     signals = store.customer_signals(customer_id)
-    if signals is None:
+    if signals is None or not is_known(signals, as_of):
         raise UnknownCustomer(NOBODY)
     return signals
 
@@ -101,11 +101,11 @@ def known_signals(customer_id: str, store: Store) -> SignalColumns:
 def signals_known(signals: SignalColumns, as_of: int) -> dict[str, Json]:
     """How many signals count now, and the first and the last moment of them."""
     counts = (signals.occurred_at < as_of) & (signals.received_at < as_of)
-    moments = signals.occurred_at[counts]
+    moments = signals.occurred_at[counts]  # at least one, of a customer who is known
     return {
         "count": len(moments),
-        "first_at": time_text(int(moments[0])) if len(moments) else None,
-        "last_at": time_text(int(moments[-1])) if len(moments) else None,
+        "first_at": time_text(int(moments[0])),
+        "last_at": time_text(int(moments[-1])),
     }
 
 

@@ -341,7 +341,7 @@ class Store:
             If there is no such decision, or it cannot have had this outcome.
         """
         with self._writing() as connection:
-            return keep_outcome(connection, outcome, report)
+            return keep_outcome(connection, outcome, report, self._clock())
 
     def outcomes(self, decision_id: str) -> tuple[Outcome, ...]:
         """Outcomes of a decision, in the order in which they came."""

@@ -1,0 +1,147 @@
+"""Many decisions in one call, and the flat form."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+from fastapi import FastAPI
+
+from features.home import Home
+from serving import batch_calls
+from serving.api import create_app
+from serving.desk import Question, Ready
+from serving.schemas import BatchAnswer
+from serving.settings import Settings
+
+BATCH = "/v1/decisions/batch"
+Ask = Callable[..., httpx.Response]
+
+
+@pytest.fixture
+def app(home: Home) -> Iterator[FastAPI]:
+    made = create_app(Settings(home.path), rng=np.random.default_rng(7))
+    yield made
+    made.state.service.store.close()
+
+
+@pytest.fixture
+def ask(app: FastAPI) -> Ask:
+    key = app.state.service.store.new_key("test")
+
+    def asked(path: str, body: object) -> httpx.Response:
+        async def answer() -> httpx.Response:
+            transport = httpx.ASGITransport(app)
+            async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+                headers = {"Authorization": f"Bearer {key}"}
+                return await client.post(path, json=body, headers=headers)
+
+        return asyncio.run(answer())
+
+    return asked
+
+
+def items(ask: Ask, *decisions: object, path: str = BATCH, **fields: Any) -> list[dict[str, Any]]:
+    response = ask(path, {"decisions": list(decisions), **fields})
+    assert response.status_code == 200, response.text
+    found: list[dict[str, Any]] = response.json()["items"]
+    return found
+
+
+def test_each_customer_gets_an_answer_in_order(ask: Ask, app: FastAPI) -> None:
+    asked = [{"customer_id": who} for who in ("C-lapsing", "C-new", "nobody", "C-silent")]
+    found = items(ask, *asked)
+    assert [item["index"] for item in found] == [0, 1, 2, 3]
+    assert {item["status"] for item in found} == {200}
+    assert [item["decision"]["customer_id"] for item in found] == [
+        *("C-lapsing", "C-new", "nobody", "C-silent")
+    ]
+    assert [item["decision"]["fallback"] for item in found] == [False, False, True, True]
+    assert len({item["decision"]["decision_id"] for item in found}) == 4
+    assert app.state.service.store.decision_count() == 4
+    BatchAnswer.model_validate({"items": found})
+
+
+def test_one_wrong_item_does_not_fail_the_rest(ask: Ask, app: FastAPI) -> None:
+    found = items(ask, {"customer_id": "C 1"}, {"customer_id": "C-new"}, 7, {"customer": "C-new"})
+    assert [item["status"] for item in found] == [422, 200, 422, 422]
+    assert found[0]["errors"][0]["pointer"] == "/customer_id"
+    assert "C 1" not in str(found[0])  # the value may be personal
+    assert app.state.service.store.decision_count() == 1
+
+
+def test_the_second_question_about_a_customer_sees_the_first_answer(ask: Ask) -> None:
+    found = items(ask, *[{"customer_id": "C-lapsing"}] * 12)
+    chosen = [item["decision"]["communication"] for item in found]
+    contacts = [name for name in chosen if name != "no_contact"]
+    assert len(contacts) == len(set(contacts))  # none is repeated within its window
+
+
+def test_an_idempotency_key_works_within_and_between_batches(ask: Ask, app: FastAPI) -> None:
+    one = {"customer_id": "C-new", "idempotency_key": "k"}
+    found = items(ask, one, one, {"customer_id": "C-lapsing", "idempotency_key": "k"})
+    assert found[0]["decision"] == found[1]["decision"]
+    assert found[2]["status"] == 422
+    assert found[2]["errors"][0]["code"] == "conflict"
+    assert items(ask, one)[0]["decision"] == found[0]["decision"]
+    assert app.state.service.store.decision_count() == 1
+
+
+def test_sentences_can_be_left_out(ask: Ask) -> None:
+    [found] = items(ask, {"customer_id": "C-lapsing"}, reasons=False)
+    assert found["decision"]["reasons"] == []
+    assert found["decision"]["scores"] != {}
+
+
+def test_the_flat_form(ask: Ask) -> None:
+    flat = [f"{path}?format=flat" for path in (BATCH, "/v1/decisions")]
+    [found] = items(ask, {"customer_id": "C-lapsing"}, path=flat[0])
+    one = ask(flat[1], {"customer_id": "C-lapsing"}).json()
+    for decision in (found["decision"], one):
+        assert decision["churn_risk"] == 0.3
+        assert not [v for v in decision.values() if isinstance(v, dict | list)]
+    assert ask(f"{BATCH}?format=tall", {"decisions": [{}]}).status_code == 422
+
+
+@pytest.mark.parametrize("decisions", [[], [{"customer_id": "c"}] * 501, "C-new", None])
+def test_a_batch_of_another_shape_is_refused(ask: Ask, decisions: object) -> None:
+    assert ask(BATCH, {"decisions": decisions}).status_code == 422
+
+
+def test_five_hundred_decisions_fit(ask: Ask, app: FastAPI) -> None:
+    asked = [{"customer_id": f"C-{place:0>100}"} for place in range(500)]
+    assert len(items(ask, *asked)) == 500
+    assert app.state.service.store.decision_count() == 500
+
+
+def test_what_fails_fails_alone(
+    ask: Ask, app: FastAPI, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    prepare = batch_calls.ready_to_choose
+
+    def broken(question: Question, *rest: Any) -> Ready:
+        chooser, features = prepare(question, *rest)
+        if question.customer_id == "C-new":
+            raise OSError("C-new's disk is gone")
+        if question.customer_id == "C-silent":
+            return lambda ledger: chooser(ledger).nothing, features  # type: ignore[attr-defined]
+        return chooser, features
+
+    monkeypatch.setattr(batch_calls, "ready_to_choose", broken)
+    asked = [{"customer_id": who} for who in ("C-new", "C-lapsing", "C-silent", "C-lapsing")]
+    found = items(ask, *asked)
+    assert [item["decision"]["fallback"] for item in found] == [True, False, True, False]
+    assert found[0]["decision"]["decision_id"] == "dec_not_logged"
+    assert app.state.service.store.decision_count() == 2
+    assert "C-new" not in caplog.text
+
+
+def test_what_comes_too_late_gets_the_fallback(
+    ask: Ask, app: FastAPI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batch_calls, "BATCH_SECONDS", -1.0)
+    found = items(ask, {"customer_id": "C-new"})
+    assert found[0]["decision"]["fallback"] is True
+    assert app.state.service.store.decision_count() == 0
