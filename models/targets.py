@@ -147,6 +147,12 @@ def targets_from_tables(tables: Mapping[str, object], source: str) -> Targets:
             f"{source}: {CHURN} and {REPURCHASE} both have window_days = {churn.window_days}; "
             "with one window each is the other turned round; give them different windows"
         )
+    if churn.window_days > churn.at_risk_days:
+        raise InvalidTargets(
+            f"{source}: {CHURN}: window_days = {churn.window_days} is longer than at_risk_days = "
+            f"{churn.at_risk_days}; somebody silent for a window must still be at risk; "
+            "raise at_risk_days, or shorten the window"
+        )
     return targets
 
 

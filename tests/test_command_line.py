@@ -181,6 +181,17 @@ def test_a_damaged_bundle_gives_a_fallback_and_the_doctor_says_so(
     assert (code, json.loads(out)["fallback"]) == (0, False)
 
 
+def test_the_doctor_says_when_money_is_counted_otherwise_than_in_training(
+    run: Run, trained_copy: tuple[Home, int]
+) -> None:
+    home, _ = trained_copy
+    text = home.policy.read_text().replace("margin_rate = 0.30", "margin_rate = 0.90")
+    home.policy.write_text(text)
+    code, out, _ = run("doctor", "--home", str(home.path))
+    assert code == 0
+    assert "policy.toml says margin_rate = 0.9, but the bundle was trained with 0.3" in out
+
+
 def test_an_untrained_home_answers_with_a_fallback_but_refuses_a_list(
     run: Run, tmp_path: Path
 ) -> None:

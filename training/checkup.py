@@ -47,7 +47,7 @@ def service_lines(home: Home) -> list[str]:
         champion, keys = store.champion(), store.key_names()
         decisions, paused = store.decision_count(), store.paused()
         challenger, history = store.challenger(), store.champion_history()
-    lines = [_bundle_line(home, champion)]
+    lines = _bundle_lines(home, champion)
     if history and history[-1].how == FORCED:
         lines.append("It was promoted by force, although a gate said no.")
     if challenger is not None:
@@ -69,18 +69,29 @@ def service_lines(home: Home) -> list[str]:
     return lines
 
 
-def _bundle_line(home: Home, champion: str | None) -> str:
-    """Whether the champion can serve."""
+def _bundle_lines(home: Home, champion: str | None) -> list[str]:
+    """Whether the champion can serve, and whether it counts money as the policy does now."""
     if champion is None:
-        return (
+        return [
             "No models are in service: `nextbest train` makes them; "
             "until then every answer is a fallback."
-        )
+        ]
     try:
         bundle = load_bundle(home.bundles / champion, FEATURES)
     except (DamagedBundle, OSError) as error:
-        return f"The bundle in service cannot be used: {error}"
+        return [f"The bundle in service cannot be used: {error}"]
     served = ", ".join(
         f"{name} by {classifier.served_by}" for name, classifier in bundle.classifiers.items()
     )
-    return f"In service: bundle {champion[:12]}, {served}."
+    lines = [f"In service: bundle {champion[:12]}, {served}."]
+    policy, margin = load_policy(home.policy), bundle.margin
+    for name, now, then in (
+        ("margin_rate", policy.margin_rate, margin.margin_rate),
+        ("horizon_days", policy.horizon_days, margin.horizon_days),
+    ):
+        if now != then:
+            lines.append(
+                f"policy.toml says {name} = {now:g}, but the bundle was trained with {then:g}: "
+                "run `nextbest train`."
+            )
+    return lines

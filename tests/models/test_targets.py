@@ -64,6 +64,11 @@ def test_a_contract_may_look_for_cancellations(tmp_path: Path) -> None:
         ("window_days = 28", "window_days = true", "window_days = True; must be a whole number"),
         ("window_days = 28", "window_days = 0", "window_days = 0; must lie between 1 and 730"),
         ("window_days = 28", "window_days = 7", "both have window_days = 7"),
+        (
+            "window_days = 28",
+            "window_days = 400",
+            "window_days = 400 is longer than at_risk_days = 56",
+        ),
         ("at_risk_days = 56", "at_risk_days = 9999", "at_risk_days = 9999; must lie between"),
         ('"absence"', '"absent"', "outcome = 'absent'; outcomes are absence, presence"),
         ('"absence"', '"presence"', "would else mean its opposite"),
