@@ -101,6 +101,7 @@ class Console:
                     Route("/models/beeswarm/{sha}/{target}.svg", self.beeswarm),
                     Route("/models/card/{sha}.html", self.card),
                     *with_twins("/models", self.models),
+                    Route("/{rest:path}", self.nowhere),
                 ],
             )
         ]
@@ -225,6 +226,14 @@ class Console:
             return self._shown(request, "missing.html", content, (record, rows), 404)
         content = {**self._frame(request, "Customers"), "page": found}
         return self._shown(request, "customer.html", content, (found.record(), found.rows()))
+
+    def nowhere(self, request: Request) -> Response:
+        """Any other path below /app."""
+        detail = "There is no page at this address"
+        content = {**self._frame(request, "Not found"), "detail": detail}
+        return self._shown(
+            request, "missing.html", content, ({"detail": detail}, Rows(("detail",), ())), 404
+        )
 
     def models(self, request: Request) -> Response:
         """The models, and whether this version can be trusted."""
