@@ -1,6 +1,8 @@
 """Signals that came over HTTP reach the history once, whatever happens in between."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -129,3 +131,17 @@ def test_old_messages_are_forgotten_once_the_history_has_them(home: Home) -> Non
         report = take_over(home, store, "EUR")
         assert report is not None
         assert (report.accepted, report.duplicates) == (0, 1)
+
+
+def test_ingest_without_files_takes_over_what_came_over_http(home: Home) -> None:
+    run = [sys.executable, "-m", "nextbest", "ingest", "--home", str(home.path), "--json"]
+    with Store.open(home.store) as store:
+        say(store, "Product Viewed", "m-1")
+        store.receive([read_item(7, Arrival(NOON, None, "EUR"))], NOON)
+    for accepted in (1, None):
+        done = subprocess.run(run, capture_output=True, text=True, check=True)
+        said = json.loads(done.stdout)
+        over_http = said["over_http"]
+        assert (over_http and over_http["accepted"]) == accepted
+        assert said["put_aside_over_http"] == {"an item is no JSON object; send {...} each": 1}
+        assert said["customers"] == 1
