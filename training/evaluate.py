@@ -29,6 +29,7 @@ from training.metrics import (
     Interval,
     auc,
     auc_difference,
+    calibration_difference,
     calibration_error,
     log_loss,
     loss_difference,
@@ -42,6 +43,8 @@ Int8Array = NDArray[np.int8]
 
 # Fewer compared customers than this, and the interval of a difference says nothing.
 FEWEST_COMPARED: Final = 30
+# What serves where there was too little to test on.
+SIMPLE: Final = frozenset({"base_rate", "recency"})
 
 
 class UnknownBundle(LookupError):
@@ -67,6 +70,8 @@ class Contest:
         Challenger less champion.
     loss : Interval
         Relative difference of the log loss, challenger less champion; below 0 is better.
+    calibration : Interval
+        Difference of the calibration errors.
     verdict : str
         See `training.gates.verdict`.
     """
@@ -79,6 +84,7 @@ class Contest:
     challenger: Figures
     auc: Interval | None
     loss: Interval
+    calibration: Interval
     verdict: str
 
 
@@ -286,6 +292,7 @@ def _contest(
         challenger=_figures(known, new, both),
         auc=auc_difference(customers, answers, new, old, rng, weights) if both else None,
         loss=loss,
+        calibration=calibration_difference(customers, answers, new, old, rng, weights),
         verdict=gates.verdict(loss) if people >= FEWEST_COMPARED else gates.UNTESTED,
     )
 
@@ -307,22 +314,27 @@ def _gates(pair: _Pair, contests: tuple[Contest, ...]) -> Iterator[gates.Gate]:
             yield gates.Gate(
                 f"{name}: still scored", False, "the champion has this score, the challenger not"
             )
-        elif name not in found and _comparable(pair, pair.challenger.targets[name]):
-            yield gates.Gate(
-                f"{name}: compared", False, "no later snapshot that neither was trained on"
-            )
-        elif name not in found:
+            continue
+        if not _comparable(pair, pair.challenger.targets[name]):
             yield gates.Gate(
                 f"{name}: same question",
                 True,
                 "targets.toml asks something else now, so the two are not compared",
             )
-        else:
-            contest = found[name]
-            yield gates.loss_gate(name, contest.verdict, contest.loss, contest.customers)
-            yield gates.calibration_gate(
-                name, contest.challenger.calibration_error, contest.champion.calibration_error
-            )
+            continue
+        yield from _contest_gates(name, pair, found.get(name))
+
+
+def _contest_gates(name: str, pair: _Pair, contest: Contest | None) -> Iterator[gates.Gate]:
+    served_by = pair.challenger.classifiers[name].served_by
+    customers = 0 if contest is None else contest.customers
+    if customers < FEWEST_COMPARED and served_by in SIMPLE:
+        yield gates.simple_gate(name, served_by, customers)
+    elif contest is None:
+        yield gates.Gate(f"{name}: compared", False, "no later rows that neither was trained on")
+    else:
+        yield gates.loss_gate(name, contest.verdict, contest.loss, customers)
+        yield gates.calibration_gate(name, contest.champion.calibration_error, contest.calibration)
 
 
 def _bundles(home: Home) -> list[str]:

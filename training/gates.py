@@ -91,11 +91,32 @@ def loss_gate(target: str, said: str, loss: Interval, customers: int) -> Gate:
     return Gate(f"{target}: log loss", said in MAY_SERVE, f"{numbers}; {endings[said]}")
 
 
-def calibration_gate(target: str, challenger: float, champion: float) -> Gate:
-    """Whether the challenger's calibration error is not larger by more than the margin."""
+def calibration_gate(target: str, champion: float, error: Interval) -> Gate:
+    """Whether the challenger's calibration error is not surely larger by more than the margin.
+
+    Parameters
+    ----------
+    champion : float
+        Calibration error of the champion.
+    error : Interval
+        Challenger less champion. On few rows a calibration error is mostly noise, so that only a
+        difference whose interval lies above zero counts.
+    """
+    worse = error.low > 0 and error.difference > CALIBRATION_MARGIN
     return Gate(
         f"{target}: calibration",
-        challenger <= champion + CALIBRATION_MARGIN,
-        f"calibration error {challenger:.3f} against {champion:.3f}; "
-        f"at most {CALIBRATION_MARGIN:g} more is allowed",
+        not worse,
+        f"error {champion + error.difference:.3f} against {champion:.3f}, "
+        f"{error.difference:+.3f} ({error.low:+.3f} to {error.high:+.3f}); "
+        f"{'' if worse else 'not '}surely larger by more than {CALIBRATION_MARGIN:g}",
+    )
+
+
+def simple_gate(target: str, served_by: str, customers: int) -> Gate:
+    """A simple rule that cannot be tested: nothing better is to be had, so the newer is taken."""
+    return Gate(
+        f"{target}: log loss",
+        True,
+        f"{customers} customers to compare on are too few to tell; it is the {served_by} rule, "
+        "so the newer one is taken",
     )

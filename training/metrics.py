@@ -208,6 +208,50 @@ def auc_difference(
     return Interval(gap, float(low), float(high))
 
 
+def calibration_difference(
+    customers: Int64Array,
+    answers: Int8Array,
+    new: FloatArray,
+    old: FloatArray,
+    rng: np.random.Generator,
+    weights: FloatArray | None = None,
+) -> Interval:
+    """Calibration error of new probabilities less that of old ones, resampling customers.
+
+    The tenths stay those of all rows; see `calibration_error`.
+
+    Parameters
+    ----------
+    customers : ndarray of int64, shape (n,), n > 0
+    answers : ndarray of int8, shape (n,)
+    new, old : ndarray of float64, shape (n,)
+    weights : ndarray of float64, shape (n,), optional
+    """
+    _, place = np.unique(customers, return_inverse=True)
+    own = np.ones(len(answers)) if weights is None else weights
+    tenths = [_tenth_of_each(scores) for scores in (new, old)]
+    gaps = [answers - scores for scores in (new, old)]
+    drawn = []
+    for times in _draws(int(place.max()) + 1, rng):
+        counts = own * times[place]
+        one, two = (
+            float(np.sum(np.abs(np.bincount(tenth, weights=counts * gap)))) / float(counts.sum())
+            for tenth, gap in zip(tenths, gaps, strict=True)
+        )
+        drawn.append(one - two)
+    low, high = np.quantile(drawn, (0.025, 0.975))
+    gap = calibration_error(answers, new, weights) - calibration_error(answers, old, weights)
+    return Interval(gap, float(low), float(high))
+
+
+def _tenth_of_each(scores: FloatArray) -> Int64Array:
+    """Number of the tenth that each row belongs to, by score, lowest first."""
+    tenth = np.empty(len(scores), dtype=np.int64)
+    for number, some in enumerate(np.array_split(np.argsort(scores, kind="stable"), BINS)):
+        tenth[some] = number
+    return tenth
+
+
 def mean_interval(
     customers: Int64Array,
     values: FloatArray,

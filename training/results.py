@@ -106,7 +106,10 @@ def _contest_lines(contest: Contest) -> Iterator[str]:
     yield _beside("", "log loss", old.log_loss, new.log_loss) + (
         f"  {100 * gap.difference:+.2f} % ({100 * gap.low:+.2f} to {100 * gap.high:+.2f} %)"
     )
-    yield _beside("", "calibration error", old.calibration_error, new.calibration_error)
+    gap = contest.calibration
+    yield _beside("", "calibration error", old.calibration_error, new.calibration_error) + (
+        f"  {gap.difference:+.4f} ({gap.low:+.4f} to {gap.high:+.4f})"
+    )
     yield f"{'':<22} {where}"
 
 
