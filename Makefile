@@ -19,7 +19,7 @@ unexport PYTHONDONTWRITEBYTECODE
 UV := .tools/bin/uv
 BIN := .venv/bin
 
-.PHONY: demo test lint format install lock realism clean clean-demo
+.PHONY: demo test lint format install lock bench-models realism clean clean-demo
 .DEFAULT_GOAL := test
 
 demo: install
@@ -62,6 +62,10 @@ $(UV): requirements/uv.txt
 lock: $(UV)
 	$(UV) pip compile pyproject.toml --extra train --extra dev --universal --python-version 3.11 --generate-hashes --no-header --quiet --output-file requirements/train.txt
 	$(UV) pip compile pyproject.toml --constraint requirements/train.txt --universal --python-version 3.11 --generate-hashes --no-header --quiet --output-file requirements/serve.txt
+
+# A JSON object a line: figure, bar, interval, peer. About five minutes; BENCH=airline runs one.
+bench-models: install
+	@PYTHONPATH=. $(BIN)/python benchmarks/bench_models.py $(BENCH)
 
 # Lays the demo company beside real data and writes docs/simulated-and-real.md.
 realism: install
