@@ -101,8 +101,8 @@ class CustomerPage:
         Whether the answer is one that was given and logged.
     silence : str
         Why nothing is sent, where nothing is.
-    fatigue : str
-        What stands between effect, cost and worth; empty if nothing does.
+    lever, fatigue : str
+        The company's lever, and the price of repeated messages; empty where there is none.
     """
 
     answer: Said
@@ -111,6 +111,7 @@ class CustomerPage:
     silence: str
     title: str
     message_class: str
+    lever: str
     fatigue: str
     scores: tuple[ScoreShown, ...]
     margin: str
@@ -119,9 +120,15 @@ class CustomerPage:
     entries: tuple[Entry, ...]
 
     @property
-    def left_out(self) -> tuple[ScoreShown, ...]:
-        """Scores that do not speak of this customer."""
-        return tuple(score for score in self.scores if score.value is None)
+    def leading(self) -> tuple[ScoreShown, ReasonShown] | None:
+        """The one reason that moves a score furthest, if there is any."""
+        pairs = [
+            (score, reason)
+            for score in self.scores
+            for reason in score.reasons
+            if reason.group != GROUP_NAMES["other"]
+        ]
+        return max(pairs, key=lambda pair: abs(pair[1].points), default=None)
 
     def record(self) -> dict[str, Json]:
         """The JSON twin: the answer as a call gets it, and the timeline."""
@@ -183,13 +190,14 @@ def page_of(answer: Said, looking: Looking, signals: SignalColumns = EMPTY) -> C
     name, currency = answer["communication"], answer["currency"]
     margin = answer["scores"].get("expected_margin")
     value = None if margin is None else margin["value"]
-    between = round(answer["expected_net"] - answer["expected_effect"] + answer["cost"], 2)
+    fatigue, weight = answer.get("fatigue", 0.0), answer.get("weight", 1.0)
     return CustomerPage(
         answer=answer,
         standing=bool(answer["decision_id"]),
         silent=name == NO_CONTACT,
         silence=silence(answer) if name == NO_CONTACT else "",
-        fatigue=words.money(between, currency) if between else "",
+        lever="" if weight == 1.0 else f"\N{MULTIPLICATION SIGN} {weight:g}",
+        fatigue=words.money(-fatigue, currency) if fatigue else "",
         title=looking.title(name),
         message_class=looking.message_class(name),
         scores=tuple(

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Final, TypedDict, cast
+from typing import Final, NotRequired, TypedDict, cast
 
 from serving.answer import Surroundings, answer
 from serving.desk import Question, ready_to_choose
@@ -67,6 +67,8 @@ class Said(TypedDict):
     standard_error: float
     cost: float
     expected_net: float
+    fatigue: NotRequired[float]  # answers logged by older versions lack these two
+    weight: NotRequired[float]
     currency: str
     effect_basis: str
     evidence: int

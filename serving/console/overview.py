@@ -118,7 +118,7 @@ def total(score: str, found: Sequence[Said]) -> Total:
     asked = [one for one in found if value_of(one, score) is not None]
     high = [one for one in asked if band_of(one, score) == HIGH]
     margin = sum(value_of(one, "expected_margin") or 0.0 for one in high)
-    return Total(score, len(asked), len(high), margin)
+    return Total(score, len(asked), len(high), round(margin, 2))
 
 
 def value_of(one: Said, score: str) -> float | None:
