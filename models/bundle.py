@@ -185,7 +185,7 @@ def predictions(bundle: Bundle, rows: FloatArray) -> dict[str, tuple[float, ...]
 def with_golden_rows(bundle: Bundle, rows: FloatArray) -> Bundle:
     """The bundle with golden rows made of `rows`, shape (n, n_features), n > 0."""
     levels = (0.02, 0.1, 0.25, 0.5, 0.75, 0.9, 0.98)
-    golden = np.array([[_quantile(column, level) for column in rows.T] for level in levels])
+    golden = np.array([_quantiles(column, levels) for column in rows.T]).T
     nothing_known = np.where(np.isnan(rows).any(axis=0), np.nan, 0.0)
     golden = np.vstack([golden, nothing_known])
     as_text = tuple(
@@ -393,9 +393,10 @@ def _check_golden(bundle: Bundle) -> None:
             )
 
 
-def _quantile(column: FloatArray, level: float) -> float:
+def _quantiles(column: FloatArray, levels: tuple[float, ...]) -> FloatArray:
+    """Quantiles of the values there are, shape (n_levels,); NaN without any."""
     present = column[~np.isnan(column)]
-    return float(np.quantile(present, level)) if len(present) else float("nan")
+    return np.quantile(present, levels) if len(present) else np.full(len(levels), np.nan)
 
 
 def _json(value: object) -> str:
