@@ -41,7 +41,7 @@ install: .venv/installed .venv-serve/installed
 
 $(UV): requirements/uv.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python %d.%d found; nextbest needs 3.11 or newer: make PYTHON=python3.12" % sys.version_info[:2])'
-	@echo "First start: about 340 MB of Python packages will be downloaded into .venv and .venv-serve; later starts download nothing."
+	@echo "First start: about 450 MB of Python packages will be downloaded into .venv and .venv-serve; later starts download nothing."
 	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --root-user-action ignore --require-hashes --target .tools --upgrade -r requirements/uv.txt
 	@touch $@
 
