@@ -13,7 +13,8 @@ def flags_up(
 ) -> tuple[str, ...]:
     """Flags that are up, in the order of `FLAGS`.
 
-    They are set after scoring, since `high_value` looks at the expected margin. `objector`
+    They are set after scoring, since `high_value` looks at the expected margin and `advocate`
+    at the likelihood of being a promoter. `objector`
     is not among them: it is read under the customer's lock, with the consents.
     """
     rules = policy.flags
@@ -23,7 +24,7 @@ def flags_up(
         "complaint_open": features["tickets_open"] > 0,
         "renewal_near": _renewal_near(features, rules),
         "researching": _researching(features, rules),
-        "advocate": _advocate(features, rules),
+        "advocate": _advocate(features, expectation, rules),
         "detractor": _answered_nps(features, rules.detractor_days, 0, 6),
         "high_value": _high_value(expectation, rules),
     }
@@ -69,11 +70,13 @@ def _answered_nps(features: Mapping[str, float], days: float, low: float, high: 
     return _days(features, "days_since_nps") <= days and low <= features["nps_last"] <= high
 
 
-def _advocate(features: Mapping[str, float], rules: FlagRules) -> bool:
-    """Said 9 or 10 or, if not asked lately, brought somebody within a year."""
+def _advocate(features: Mapping[str, float], expectation: Expectation, rules: FlagRules) -> bool:
+    """Said 9 or 10 or, if not asked lately, brought somebody within a year or likely would."""
     if _days(features, "days_since_nps") <= rules.advocate_days:
         return _answered_nps(features, rules.advocate_days, 9, 10)
-    return features["referrals_365d"] > 0
+    likely = expectation.value("promoter_likelihood")
+    would = likely is not None and likely >= rules.advocate_likelihood
+    return would or features["referrals_365d"] > 0
 
 
 def _high_value(expectation: Expectation, rules: FlagRules) -> bool:

@@ -6,7 +6,7 @@ import math
 import re
 import zoneinfo
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -79,6 +79,7 @@ class FlagRules:
     """Where a flag goes up; days, except where named otherwise.
 
     `high_value_times`: how many times the average customer's margin makes a high value.
+    `advocate_likelihood`: from which promoter_likelihood on an advocate is one unasked.
     """
 
     cart_days: float
@@ -88,6 +89,7 @@ class FlagRules:
     detractor_days: float
     researching_views: float
     high_value_times: float
+    advocate_likelihood: float = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,9 +209,12 @@ def _fatigue(table: Table) -> Fatigue:
 
 
 def _flag_rules(table: Table) -> FlagRules:
-    keys = FlagRules.__slots__
-    table.allow(*keys)
-    return FlagRules(**{key: table.number(key, 0, 3650) for key in keys})
+    *needed, likelihood = FlagRules.__slots__
+    table.allow(*needed, likelihood)
+    rules = FlagRules(**{key: table.number(key, 0, 3650) for key in needed})
+    if not table.has(likelihood):  # policies written before this flag looked at a score
+        return rules
+    return replace(rules, advocate_likelihood=table.number(likelihood, 0, 1))
 
 
 def _weights(table: Table, communications: Collection[str] | None) -> Mapping[str, float]:

@@ -12,7 +12,7 @@ from features.definitions import FEATURES
 from features.signals import EMPTY, is_anonymous
 from features.stage import StageWindows, stage
 from models.bundle import Bundle, Golden
-from models.classifier import Classifier, RecencyRule
+from models.classifier import Classifier, Logistic, RecencyRule
 from models.margin import MarginModel
 from models.targets import load_targets
 from serving import catalog, policy
@@ -40,9 +40,21 @@ def shop_policy(tmp_path_factory: pytest.TempPathFactory) -> Policy:
 
 @pytest.fixture(scope="session")
 def rule_bundle() -> Bundle:
-    """Churn rises and repurchase falls with the days since the last order; margin is plain."""
+    """Churn rises and repurchase falls with the days since the last order; margin is plain.
+
+    Who answered with a 10 is a promoter with a probability of .7, who did not answer of .25.
+    """
     churn = RecencyRule(edges=(14.0, 28.0), log_odds=(-2.5, -1.0, 1.0), unknown=0.0, base=-1.5)
     again = RecencyRule(edges=(14.0, 28.0), log_odds=(1.0, 0.0, -2.0), unknown=0.0, base=0.0)
+    nothing = (0.0,) * len(FEATURES)
+    promoter = Logistic(
+        mean=nothing,
+        scale=(1.0,) * len(FEATURES),
+        coefficient=tuple(0.8 if name == "nps_last" else 0.0 for name in FEATURES.names),
+        missing=nothing,
+        center=nothing,
+        intercept=-1.1,
+    )
     return Bundle(
         as_of=NOON,
         feature_names=FEATURES.names,
@@ -51,8 +63,13 @@ def rule_bundle() -> Bundle:
         classifiers={
             "churn_risk": Classifier(churn, FEATURES.names),
             "repurchase_likelihood": Classifier(again, FEATURES.names),
+            "promoter_likelihood": Classifier(promoter, FEATURES.names),
         },
-        base_rates={"churn_risk": 0.2, "repurchase_likelihood": 0.5},
+        base_rates={
+            "churn_risk": 0.2,
+            "repurchase_likelihood": 0.5,
+            "promoter_likelihood": 0.25,
+        },
         margin=MarginModel(
             margin_rate=0.3,
             horizon_days=28,

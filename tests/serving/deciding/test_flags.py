@@ -87,6 +87,28 @@ def test_high_value_is_a_multiple_of_the_average(
     assert flags_up(customer_with().features, expectation, shop_policy) == expected
 
 
+@pytest.mark.parametrize(
+    ("likelihood", "features", "expected"),
+    [
+        (0.5, {}, ("advocate",)),
+        (0.49, {}, ()),
+        (None, {}, ()),
+        (0.9, {"nps_last": 8.0, "days_since_nps": 3.0}, ()),  # their own word counts for more
+        (0.9, {"nps_last": 8.0, "days_since_nps": 400.0}, ("advocate",)),
+    ],
+)
+def test_a_likely_promoter_is_an_advocate_unasked(
+    customer_with: Callable[..., Customer],
+    shop_policy: Policy,
+    likelihood: float | None,
+    features: dict[str, float],
+    expected: tuple[str, ...],
+) -> None:
+    score = Score("promoter_likelihood", likelihood, 14, 0.25, "logistic")
+    expectation = Expectation({"promoter_likelihood": score}, usual_margin=0.0)
+    assert flags_up(customer_with(**features).features, expectation, shop_policy) == expected
+
+
 def test_flags_keep_their_order(
     customer_with: Callable[..., Customer], shop_policy: Policy
 ) -> None:

@@ -19,6 +19,13 @@ def test_shipped_policy_denies_consent_and_leaves_people_to_each_arm() -> None:
     assert 0 < policy.uniform_share + policy.holdout_share < 1
 
 
+def test_a_policy_may_leave_the_likelihood_of_an_advocate_out(edited_policy: Editor) -> None:
+    shorter = load_policy(edited_policy("advocate_likelihood = 0.5", ""))
+    assert shorter.flags.advocate_likelihood == 0.5
+    other = load_policy(edited_policy("advocate_likelihood = 0.5", "advocate_likelihood = 0.4"))
+    assert other.flags.advocate_likelihood == 0.4
+
+
 def test_assumed_consent_and_weights_are_read(edited_policy: Editor) -> None:
     assumed = load_policy(edited_policy("assume = []", 'assume = ["email:marketing"]'))
     assert assumed.assumed_consents == {("email", "marketing")}
@@ -31,6 +38,11 @@ def test_assumed_consent_and_weights_are_read(edited_policy: Editor) -> None:
     [
         ("epsilon = 0.10", "epsilom = 0.10", "unknown key 'epsilom'; did you mean 'epsilon'?"),
         ("epsilon = 0.10", "epsilon = 1.1", "epsilon 1.1; must be between 0 and 1"),
+        (
+            "advocate_likelihood = 0.5",
+            "advocate_likelihood = 5",
+            "advocate_likelihood 5; must be between 0 and 1",
+        ),
         ("epsilon = 0.10", "", "'epsilon' is missing; add a line 'epsilon = ...'"),
         ('"EUR"', '"euro"', "currency 'euro'; must be three capitals, such as EUR"),
         ("margin_rate = 0.30", "margin_rate = 30", "margin_rate 30; must be between 0 and 1"),
