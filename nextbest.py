@@ -12,7 +12,7 @@ from typing import Annotated, Final
 
 import typer
 
-from features.home import About, Home
+from features.home import CLOCKS, About, Home
 from features.signals import SECOND
 
 PACKAGES: Final = ("features", "models", "serving", "training")
@@ -126,15 +126,22 @@ def init(
     from features.intake.mapping_draft import draft_mapping
     from training.homes import make_home, write_mapping
 
+    if clock not in CLOCKS:
+        raise WrongUse(f"--clock {clock}: clocks are {', '.join(CLOCKS)}; choose one of them")
     about = About(name or Path.cwd().name, clock)
     made = make_home(Home(home), about, currency)
     lines = [f"{home}: a home for {about.name}", *(f"wrote {path}" for path in made)]
     notes: tuple[str, ...] = ()
     if files:
         draft = draft_mapping(files)
-        kept = write_mapping(Home(home), draft.toml())
         notes = draft.notes
-        lines += [f"wrote {kept}", *notes, f"read {kept}, correct it, then: nextbest ingest ..."]
+        if draft.mapping.files:
+            kept = write_mapping(Home(home), draft.toml())
+            other = "" if kept == Home(home).mapping else f" --mapping {kept}"
+            then = f"read {kept}, correct it, then: nextbest ingest{other} ..."
+            lines += [f"wrote {kept}", *notes, then]
+        else:
+            lines += [*notes, "nothing was mapped, so no mapping was written"]
     show(lines, {"home": str(home), "wrote": [str(p) for p in made], "notes": notes}, as_json)
 
 
@@ -163,10 +170,11 @@ def ingest(
     from training.online import bring_online, take_over
 
     place = Home(home)
-    about = place.about()
+    place.about()
     chosen = mapping or (place.mapping if place.mapping.exists() else None)
     rules = None if chosen is None else load_mapping(chosen)
-    now = time.time_ns() // 1000 if about.clock == "live" else None
+    # Whatever clock the data set has, nothing in it can lie in the future.
+    now = time.time_ns() // 1000
     currency = load_policy(place.policy).currency
     with Store.open(place.store) as store:
         over_http = take_over(place, store, currency)

@@ -142,7 +142,8 @@ def _money_checks(currency: str) -> dict[str, Check]:
         "amount_decimals": Check(
             f"regexp_full_match(amount, '{_DECIMAL}') and amount_minor is null",
             "amount",
-            f"the amount has more than {MINOR_DIGITS} decimals; round it to the cent",
+            f"the amount has more than {MINOR_DIGITS} decimals; round it to the cent, or "
+            "write decimal = ',' in the mapping if the point marks thousands",
         ),
         "negative": Check(
             "event = 'Order Completed' and amount_minor < 0",

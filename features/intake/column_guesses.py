@@ -6,18 +6,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from features.intake.column_words import FILE_WORDS, NO, PERSONAL_WORDS, ROLES, YES
-from features.intake.mapping import ISO
+from features.intake.column_words import (
+    CHANNEL_WORDS,
+    FILE_WORDS,
+    NO,
+    PERSON_WORDS,
+    PERSONAL_BEGINNINGS,
+    PERSONAL_WORDS,
+    ROLES,
+    YES,
+)
+from features.intake.time_guesses import MOST, names_no_zone, time_formats
 
-_DATE: Final = re.compile(
-    r"(\d{1,4})([./-])(\d{1,2})\2(\d{2,4})(?:([T ])(\d{1,2}):(\d{2})(:\d{2})?)?"
+_NUMBER: Final = re.compile(
+    r"[+-]?[€$£ ]?-?\d[\d.,'\u2019 \u00a0\u2009\u202f]*\s?(€|\$|£|EUR|USD|GBP|CHF)?"
 )
-_ISO: Final = re.compile(
-    r"\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?( ?(Z|[+-]\d{2}:?\d{2}))?)?"
-)
-_NUMBER: Final = re.compile(r"[+-]?[€$£ ]?\d[\d.,' ]*\s?(€|\$|£|EUR|USD|GBP|CHF)?")
-# Nine in ten values must agree; a file with one slip in ten is told, not guessed around.
-_MOST: Final = 0.9
+# A whole number with marks of thousands and no decimals: 1.234 or 1,234.
+_THOUSANDS: Final = re.compile(r"[+-]?\d{1,3}([.,]\d{3})+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +41,8 @@ class Column:
         Whether its times have hours but no zone.
     decimal : str
         ``,`` or ``.``; empty: no decimals seen, or not to be told.
+    thousands : bool
+        Whether a value could have a mark of thousands as well as three decimals: ``1.234``.
     distinct : int
         Number of different values.
     filled : int
@@ -48,6 +55,7 @@ class Column:
     ambiguous: bool = False
     clock: bool = False
     decimal: str = ""
+    thousands: bool = False
     distinct: int = 0
     filled: int = 0
     values: tuple[str, ...] = ()
@@ -62,20 +70,19 @@ def column(name: str, values: Sequence[str]) -> Column:
     seen = {value.lower() for value in few}
     if distinct <= len(few) and seen <= {*YES, *NO} and seen & set(YES):
         return Column(name, "yes_no", distinct=distinct, filled=len(values), values=few)
-    formats, ambiguous = _time_formats(values)
+    formats, ambiguous = time_formats(words(name), values)
     if formats:
-        clock = any(f == ISO or "%H" in f for f in formats) and any(
-            ":" in value and not re.search(r"(Z|[+-]\d{2}:?\d{2})$", value) for value in values
-        )
+        clock = names_no_zone(formats, values)
         return Column(
             name, "time", formats, ambiguous, clock, distinct=distinct, filled=len(values)
         )
     numbers = sum(_NUMBER.fullmatch(value) is not None for value in values)
-    if numbers >= _MOST * len(values):
+    if numbers >= MOST * len(values):
         return Column(
             name,
             "number",
             decimal=_decimal(values),
+            thousands=any(_THOUSANDS.fullmatch(value) for value in values),
             distinct=distinct,
             filled=len(values),
             values=few,
@@ -106,7 +113,34 @@ def with_role(role: str, columns: Sequence[Column], kinds: tuple[str, ...] = ())
 
 def is_personal(name: str) -> bool:
     """Whether a column's name says that it holds who somebody is, or how to reach them."""
-    return any(word in words(name) for word in PERSONAL_WORDS)
+    found = words(name).split()
+    return (
+        any(word in PERSONAL_WORDS or word.startswith(PERSONAL_BEGINNINGS) for word in found)
+        or found == ["name"]
+        or ("name" in found and not {*PERSON_WORDS}.isdisjoint(found))
+    )
+
+
+def channel_in(name: str) -> str:
+    """The channel that a name speaks of; empty: none."""
+    found = {*words(name).split()}
+    return next((channel for channel, some in CHANNEL_WORDS.items() if found & {*some}), "")
+
+
+def fits_role(role: str, column: Column) -> bool:
+    """Whether a column's name fits a role at all."""
+    return with_role(role, [column]) is not None
+
+
+def looks_like_a_time(column: Column) -> bool:
+    """Whether a column's name promises times."""
+    last = words(column.name).split()[-1:]
+    return fits_role("occurred_at", column) or last in (["at"], ["am"], ["date"], ["datum"])
+
+
+def thousandths_too(column: Column) -> bool:
+    """Whether its numbers could have three decimals as well as a thousands mark."""
+    return column.thousands and not column.decimal
 
 
 def file_kind(name: str) -> str:
@@ -115,33 +149,6 @@ def file_kind(name: str) -> str:
     return next(
         (kind for kind, some in FILE_WORDS.items() if any(word in plain for word in some)), ""
     )
-
-
-def _time_formats(values: Sequence[str]) -> tuple[tuple[str, ...], bool]:
-    """Formats that the values are written in; whether day and month could be swapped."""
-    counts: dict[str, int] = {}
-    found = [match for value in values if (match := _DATE.fullmatch(value))]
-    iso = sum(_ISO.fullmatch(value) is not None for value in values)
-    if iso >= _MOST * len(values):
-        return (ISO,), False
-    dates = [match for match in found if len(match[1]) <= 2]
-    if len(dates) < _MOST * len(values):
-        return (), False
-    first, second = (sum(int(match[part]) > 12 for match in dates) for part in (1, 3))
-    if first and second:
-        # Some values only fit day-first, others only month-first: take what fits more.
-        day_first = first > second
-    else:
-        day_first = first > 0 or (second == 0 and dates[0][2] != "/")
-    ambiguous = bool(first and second) or (not first and not second)
-    for match in dates:
-        sign = match[2]
-        day, month = ("%d", "%m") if day_first else ("%m", "%d")
-        form = f"{day}{sign}{month}{sign}{'%Y' if len(match[4]) == 4 else '%y'}"
-        if match[5]:
-            form += f"{match[5]}%H:%M{':%S' if match[8] else ''}"
-        counts[form] = counts.get(form, 0) + 1
-    return tuple(sorted(counts, key=lambda form: -counts[form])), ambiguous
 
 
 def _decimal(values: Sequence[str]) -> str:

@@ -26,6 +26,15 @@ ROLES: Final[Mapping[str, tuple[str, ...]]] = {
         "household id",
         "numero client",
     ),
+    "email_address": (
+        "email",
+        "e mail",
+        "mail",
+        "email address",
+        "customer email",
+        "emailadresse",
+        "e mail adresse",
+    ),
     "message_id": ("message id", "messageid", "event id", "ereignis id"),
     "event": ("event", "event name", "event type", "ereignis", "activity", "action"),
     "occurred_at": (
@@ -75,7 +84,26 @@ ROLES: Final[Mapping[str, tuple[str, ...]]] = {
         "preis",
         "montant",
         "importe",
+        "unitprice",
+        "einzelpreis",
+        "stuckpreis",
+        "stueckpreis",
     ),
+    "quantity": ("quantity", "qty", "menge", "anzahl", "stuck", "stueck", "pieces", "quantite"),
+    "starts_at": ("start date", "started at", "starts at", "start", "beginn", "laufzeit von"),
+    "ends_at": (
+        "end date",
+        "ends at",
+        "ended at",
+        "end",
+        "ende",
+        "expires at",
+        "expiry date",
+        "valid until",
+        "laufzeit bis",
+        "gultig bis",
+    ),
+    "plan": ("plan", "product", "abo", "tarif"),
     "currency": ("currency", "wahrung", "waehrung", "devise", "moneda"),
     "category": (
         "category",
@@ -99,6 +127,8 @@ ROLES: Final[Mapping[str, tuple[str, ...]]] = {
         "bestell nr",
         "auftragsnummer",
         "rechnungsnummer",
+        "invoiceno",
+        "invoice id",
         "invoice number",
         "invoice no",
         "basket id",
@@ -142,6 +172,10 @@ ROLES: Final[Mapping[str, tuple[str, ...]]] = {
         "consent at",
         "marketing consent",
         "accepts marketing",
+        "subscribed at",
+        "subscribed",
+        "subscribed on",
+        "abonniert am",
         "newsletter",
     ),
     "withdrawn_at": (
@@ -215,7 +249,12 @@ ROLES: Final[Mapping[str, tuple[str, ...]]] = {
     "properties": ("properties", "eigenschaften"),
 }
 # Which file it is, by words in its name.
+# The first kind that fits counts: a refund of an order is a refund.
 FILE_WORDS: Final[Mapping[str, tuple[str, ...]]] = {
+    "refunds": ("refund", "erstattung", "gutschrift", "retoure", "return"),
+    "carts": ("cart", "warenkorb", "basket abandon", "checkout"),
+    "subscribers": ("subscriber", "abonnent", "opt in", "optin", "consent", "einwilligung"),
+    "subscriptions": ("subscription", "abos", "abonnement", "vertrage", "membership"),
     "orders": (
         "order",
         "bestell",
@@ -235,7 +274,7 @@ FILE_WORDS: Final[Mapping[str, tuple[str, ...]]] = {
     "mails": ("mail", "newsletter", "campaign", "kampagne", "send", "versand"),
     "tickets": ("ticket", "support", "case", "anfrage", "reklamation", "complaint", "beschwerde"),
     "surveys": ("survey", "umfrage", "nps", "csat", "feedback", "zufriedenheit"),
-    "reviews": ("review", "bewertung", "rezension"),
+    "reviews": ("review", "rating", "bewertung", "rezension"),
     "visits": ("visit", "page", "web", "besuch", "session", "view", "aufruf"),
     "customers": (
         "customer",
@@ -250,23 +289,59 @@ FILE_WORDS: Final[Mapping[str, tuple[str, ...]]] = {
         "profile",
     ),
 }
-# What a customer file may say that is no business of a model's: never taken over.
+# What a customer file may say that is no business of a model's: never taken over. These are
+# whole words of a column's name, those below beginnings of words.
 PERSONAL_WORDS: Final = (
-    "name",
+    "mail",
+    "email",
+    "emails",
+    "phone",
+    "mobile",
+    "iban",
+    "firstname",
+    "lastname",
+    "surname",
+    "fullname",
+    "username",
+    "kundenname",
     "vorname",
     "nachname",
-    "mail",
-    "phone",
+)
+PERSONAL_BEGINNINGS: Final = (
     "telefon",
     "mobil",
     "address",
-    "adresse",
+    "adress",
+    "emailadress",
     "strasse",
     "street",
     "geburt",
     "birth",
-    "iban",
     "hausnummer",
 )
+# A name is a person's if it stands alone or beside one of these.
+PERSON_WORDS: Final = (
+    "first",
+    "last",
+    "full",
+    "given",
+    "family",
+    "customer",
+    "client",
+    "user",
+    "member",
+    "contact",
+    "kunden",
+    "kunde",
+    "your",
+)
+# Channels by the words that name them.
+CHANNEL_WORDS: Final[Mapping[str, tuple[str, ...]]] = {
+    "sms": ("sms", "text"),
+    "push": ("push",),
+    "call": ("phone", "call", "telefon", "anruf"),
+    "post": ("post", "letter", "brief", "postal"),
+    "email": ("email", "mail", "mails", "newsletter"),
+}
 YES: Final = ("ja", "yes", "y", "j", "true", "1", "x", "wahr", "oui", "si")
 NO: Final = ("nein", "no", "n", "false", "0", "falsch", "non", "-")

@@ -32,7 +32,7 @@ from features.intake.mapping import (
 from features.intake.quarantine import REASONS_SQL, ReasonCount, quarantine_sql, reason_counts
 from features.intake.report import IntakeReport
 from features.intake.row_signals import candidates_sql, telling_sql
-from features.intake.text_files import TextFile, UnreadableFile, rows_sql, text_file
+from features.intake.text_files import TextFile, UnreadableFile, readable, rows_sql, text_file
 from features.signals import CANONICAL_COLUMNS, KNOWN_EVENTS, REQUIRED_COLUMNS, code, event_key
 
 _COLUMNS_WORDS: Final = (
@@ -132,7 +132,7 @@ def _batch(files: Sequence[Path], mapping: Mapping_ | None, rules: IntakeRules) 
 
 def _no_rule(file: TextFile, mapping: Mapping_ | None) -> Exception:
     missing = ", ".join(name for name in REQUIRED_COLUMNS if name not in file.columns)
-    if mapping is None:
+    if mapping is None or not mapping.files:
         return IntakeError(
             f"{file.path.name}: the columns {missing} are missing; the file has "
             f"{', '.join(file.columns)}; draft a mapping with `nextbest init {file.path.name}`, "
@@ -213,10 +213,13 @@ def _take_in(
 def _read(connection: duckdb.DuckDBPyConnection, place: int, file: TextFile, rule: FileRule) -> int:
     """Read a file into `raw_<place>`, lines of another width into `lost`; how many there are."""
     try:
-        connection.execute(
-            f"create table raw_{place} as select row_number() over () as line, * "
-            f"from ({rows_sql(file, f'rejected_{place}')})"
-        )
+        with readable(file) as plain:
+            connection.execute(
+                f"create table raw_{place} as select row_number() over () as line, * "
+                f"from ({rows_sql(plain, f'rejected_{place}')})"
+            )
+    except UnreadableFile as error:
+        raise IntakeError(f"{error} (nothing was taken in)") from error
     except duckdb.Error as error:
         raise IntakeError(
             f"{file.path}: cannot be read ({str(error).splitlines()[0]}); export it again "

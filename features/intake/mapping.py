@@ -4,6 +4,7 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Final
 from zoneinfo import available_timezones
@@ -14,6 +15,7 @@ from features.signals import CANONICAL_COLUMNS, REQUIRED_COLUMNS
 ISO: Final = "iso"
 UNIX_FORMATS: Final = {"unix": 1_000_000, "unix_ms": 1_000, "unix_us": 1}  # microseconds a unit
 PROPERTY: Final = "properties."  # ``properties.discount`` is the word `discount` in `properties`
+PRODUCT: Final = " * "  # ``UnitPrice * Quantity`` is the product of two columns
 _FILE_KEYS: Final = (
     "pattern",
     "delimiter",
@@ -55,7 +57,8 @@ class SignalRule:
     events : mapping
         From the file's event names to ours. Names not listed stay as they are.
     columns : mapping
-        From canonical columns (or ``properties.<word>``) to the file's columns.
+        From canonical columns (or ``properties.<word>``) to the file's columns. An amount may be
+        the product of two, such as ``UnitPrice * Quantity``.
     constants : mapping
         From canonical columns (or ``properties.<word>``) to a text that every row gets.
     only_where : str
@@ -123,7 +126,7 @@ class Mapping_:  # noqa: N801  (`Mapping` alone is the standard library's word)
 
     def rule(self, path: Path) -> FileRule | None:
         """The rule for a file; None where no pattern fits its name."""
-        return next((rule for rule in self.files if Path(path.name).match(rule.pattern)), None)
+        return next((rule for rule in self.files if fnmatchcase(path.name, rule.pattern)), None)
 
 
 def canonical_rule(columns: Iterable[str]) -> FileRule:
@@ -158,7 +161,7 @@ def check_columns(rule: FileRule, file: TextFile) -> None:
             signal.only_where,
             signal.one_per,
         ]
-        for column in named:
+        for column in (part for name in named for part in _factors(name, file)):
             if column and column not in file.columns:
                 guess = _did_you_mean(column, file.columns)
                 raise MappingError(
@@ -168,13 +171,18 @@ def check_columns(rule: FileRule, file: TextFile) -> None:
                 )
 
 
+def _factors(name: str, file: TextFile) -> list[str]:
+    return [name] if name in file.columns else name.split(PRODUCT)
+
+
 def load_mapping(path: Path) -> Mapping_:
     """Read a `mapping.toml`.
 
     Raises
     ------
     MappingError
-        If the file is missing, is no TOML, or holds an unknown key or a value out of range.
+        If the file is missing, is no TOML, or holds an unknown key or a value out of range. A
+        mapping that describes no file is none: files in our own form need none.
     """
     if not path.is_file():
         raise MappingError(
@@ -186,9 +194,9 @@ def load_mapping(path: Path) -> Mapping_:
         raise MappingError(f"{path.name}: not TOML: {error}; mend that line") from error
     _only_keys(found, ("file",), path.name)
     entries = found.get("file", [])
-    if not isinstance(entries, list) or not entries:
+    if not isinstance(entries, list):
         raise MappingError(
-            f"{path.name}: no file is described; write one [[file]] for each kind of file, "
+            f"{path.name}: file = {entries!r}; write one [[file]] for each kind of file, "
             "or draft a mapping with `nextbest init FILE...`"
         )
     return Mapping_(tuple(_file_rule(entry, path.name) for entry in entries))

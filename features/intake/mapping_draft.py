@@ -3,11 +3,13 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from glob import escape
 from pathlib import Path
 
-from features.intake.column_guesses import column
-from features.intake.mapping import ISO, FileRule, Mapping_, SignalRule, is_canonical
-from features.intake.signal_guesses import Look, guessed_signals
+from features.intake.column_guesses import column, thousandths_too
+from features.intake.look import Look
+from features.intake.mapping import ISO, PRODUCT, FileRule, Mapping_, SignalRule, is_canonical
+from features.intake.signal_guesses import guessed_signals
 from features.intake.text_files import sample, text_file
 from features.signals import CANONICAL_COLUMNS
 
@@ -55,8 +57,10 @@ def draft_mapping(files: Sequence[Path]) -> DraftMapping:
             notes.append(f"{path.name}: has our own columns; it needs no mapping.")
             continue
         cells = sample(file)
-        columns = tuple(column(name, values) for name, values in cells.items())
-        look = Look(file, columns, max((c.filled for c in columns), default=0))
+        columns = tuple(
+            column(name, [text for text in texts if text]) for name, texts in cells.items()
+        )
+        look = Look(file, columns, cells)
         signals = guessed_signals(look)
         notes += look.notes
         if signals:
@@ -66,17 +70,25 @@ def draft_mapping(files: Sequence[Path]) -> DraftMapping:
 
 def _file_rule(look: Look, signals: tuple[SignalRule, ...]) -> FileRule:
     """The rule of a file: its signals, and how times and numbers are written in it."""
-    used = {name for rule in signals for name in (*rule.columns.values(), rule.only_where)}
+    named = {name for rule in signals for name in (*rule.columns.values(), rule.only_where)}
+    used = named | {part for name in named for part in name.split(PRODUCT)}
     times = [each for each in look.columns if each.name in used and each.kind == "time"]
     formats = tuple(dict.fromkeys(form for each in times for form in each.time_formats))
     decimals = {each.decimal for each in look.columns if each.name in used and each.decimal}
     return FileRule(
-        pattern=look.name,
+        pattern=escape(look.name),
         signals=signals,
         delimiter=look.file.delimiter if look.file.kind == "csv" else "",
         encoding=look.file.encoding if look.file.kind == "csv" else "",
-        decimal="," if "," in decimals else ".",
+        decimal="," if "," in decimals or (not decimals and _marks_by_point(look, used)) else ".",
         time_format=formats or (ISO,),
+    )
+
+
+def _marks_by_point(look: Look, used: set[str]) -> bool:
+    """Whether a point seems to mark thousands: 1.234 where semicolons part the columns."""
+    return look.file.delimiter == ";" and any(
+        thousandths_too(each) for each in look.columns if each.name in used
     )
 
 

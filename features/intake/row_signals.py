@@ -3,7 +3,8 @@
 from typing import Final
 
 from features.history import sql_text
-from features.intake.mapping import ISO, PROPERTY, UNIX_FORMATS, FileRule, SignalRule
+from features.intake.checks import MINOR_DIGITS
+from features.intake.mapping import ISO, PRODUCT, PROPERTY, UNIX_FORMATS, FileRule, SignalRule
 from features.intake.text_files import sql_name
 from features.signals import CANONICAL_COLUMNS
 
@@ -33,7 +34,7 @@ def candidates_sql(table: str, rule: FileRule, signal: SignalRule) -> str:
         texts.setdefault("currency", sql_text(rule.currency))
     for number in ("amount", "score", "selection_probability", *_ADDED_WORDS):
         if number in signal.columns:
-            texts[number] = _number(texts[number], rule)
+            texts[number] = _amount(signal.columns[number], rule)
     source = f"{table} {_where(signal)}"
     if signal.one_per:
         source = f"({_joined_sql(source, texts, signal)})"
@@ -131,7 +132,8 @@ def _properties(texts: dict[str, str]) -> str:
 
 def _number(text: str, rule: FileRule) -> str:
     """A number as people write it: signs of money, spaces and thousands marks taken out."""
-    bare = f"regexp_replace({text}, '[€$£'' \\x{{00A0}}]|EUR|USD|GBP|CHF', '', 'g')"
+    signs = "[€$£'' \\x{00A0}\\x{2009}\\x{2019}\\x{202F}]|EUR|USD|GBP|CHF"
+    bare = f"regexp_replace({text}, '{signs}', '', 'g')"
     point, mark = (",", ".") if rule.decimal == "," else (".", ",")
     grouped = f"[+-]?[0-9]{{1,3}}([{mark}][0-9]{{3}})*([{point}][0-9]+)?"
     plain = f"[+-]?[0-9]+([{point}][0-9]+)?"
@@ -139,6 +141,17 @@ def _number(text: str, rule: FileRule) -> str:
         f"if(regexp_full_match({bare}, '{grouped}|{plain}'), "
         f"replace(replace({bare}, '{mark}', ''), '{point}', '.'), {text})"
     )
+
+
+def _amount(column: str, rule: FileRule) -> str:
+    """A number of one column, or the product of two, rounded to the cent."""
+    first, *second = (_number(_cell(part), rule) for part in column.split(PRODUCT))
+    if not second:
+        return first
+    product = " * ".join(f"try_cast({part} as decimal(18, 6))" for part in (first, *second))
+    # A factor that is no number takes the place of the product, for the checks to find it.
+    shown = f"concat_ws(' * ', {first}, {second[0]})"
+    return f"coalesce(round({product}, {MINOR_DIGITS})::varchar, nullif({shown}, ''))"
 
 
 def _time(text: str | None, formats: tuple[str, ...], time_zone: str) -> str:
@@ -162,7 +175,7 @@ def _time(text: str | None, formats: tuple[str, ...], time_zone: str) -> str:
         if unit in formats:
             tried.append(
                 f"if(regexp_full_match({text}, '[0-9]{{1,17}}(\\.[0-9]+)?'), "
-                f"(try_cast({text} as decimal(38, 6)) * {microseconds})::bigint, null)"
+                f"try_cast(try_cast({text} as decimal(38, 6)) * {microseconds} as bigint), null)"
             )
     return f"coalesce({', '.join(tried)})"
 

@@ -1,50 +1,20 @@
 """Guesses about a file: which signals its rows tell, by its name, columns and values."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Final
 
-from features.intake.column_guesses import Column, file_kind, is_personal, with_role
+from features.intake.column_guesses import file_kind, is_personal, thousandths_too, words
 from features.intake.column_words import YES
-from features.intake.mapping import SignalRule
-from features.intake.text_files import TextFile
+from features.intake.customer_guesses import customer_signals, said_with, subscriber_signals
+from features.intake.look import TIMES, TIMES_OR_YES, Look
+from features.intake.mapping import PRODUCT, SignalRule
+from features.intake.order_guesses import (
+    cart_signals,
+    order_signals,
+    refund_signals,
+    subscription_signals,
+)
 from features.signals import KNOWN_EVENTS
-
-# A trait with more values than this is a text about one person, not a group to learn from.
-_MOST_TRAIT_VALUES: Final = 30
-_TIMES: Final = ("time",)
-_TIMES_OR_YES: Final = ("time", "yes_no")
-
-
-@dataclass(slots=True)
-class Look:
-    """One file while it is being looked at; `notes` fills as it goes."""
-
-    file: TextFile
-    columns: tuple[Column, ...]
-    rows: int
-    notes: list[str] = field(default_factory=list)
-
-    @property
-    def name(self) -> str:
-        """The file's name, without its folder."""
-        return self.file.path.name
-
-    def find(self, role: str, kinds: tuple[str, ...] = ()) -> Column | None:
-        """The file's column that fits a role best."""
-        return with_role(role, self.columns, kinds)
-
-    def moment(self) -> Column | None:
-        """The column that tells when: by its name, else the only one that holds times.
-
-        A birthday is none: what describes the person tells no event.
-        """
-        times = [c for c in self.columns if c.kind == "time" and not is_personal(c.name)]
-        return with_role("occurred_at", times) or (times[0] if len(times) == 1 else None)
-
-    def note(self, text: str) -> None:
-        """Keep what a person should know of this file."""
-        self.notes.append(f"{self.name}: {text}")
 
 
 def guessed_signals(look: Look) -> tuple[SignalRule, ...]:
@@ -52,14 +22,14 @@ def guessed_signals(look: Look) -> tuple[SignalRule, ...]:
     if not look.rows:
         look.note("a header but no rows; nothing can be told. Export it again with its rows.")
         return ()
-    customer = look.find("customer_id")
+    kind = _kind(look)
+    customer = look.customer(kind)
     if customer is None:
         look.note(
             "no column names the customer, so it is left out; its columns are "
             f"{', '.join(look.file.columns)}. Write a [[file]] for it if one of them does."
         )
         return ()
-    kind = _kind(look)
     if not kind:
         look.note(
             "could not tell which event its rows are, so it is left out; its columns are "
@@ -71,6 +41,7 @@ def guessed_signals(look: Look) -> tuple[SignalRule, ...]:
         look.note(
             f"looks like {kind}, but no column tells when; it is left out. Write a [[file]] for it."
         )
+        look.note_unknown_times()
         return ()
     told = ", ".join(f"'{rule.event or rule.event_column}'" for rule in signals)
     look.note(f"read as {kind}; tells {told}; the customer is '{customer.name}'.")
@@ -88,132 +59,18 @@ def _kind(look: Look) -> str:
         return by_name
     if events and look.moment():
         return "events"
-    if look.find("sent_at", _TIMES):
+    if look.find("sent_at", TIMES):
         return "mails"
     if look.find("amount", ("number",)) and look.moment():
         return "orders"
-    customer = look.find("customer_id")
-    if customer and customer.distinct == look.rows and look.find("signed_up_at", _TIMES):
+    customer = look.customer("")
+    if customer and customer.distinct == look.rows and look.find("signed_up_at", TIMES):
         return "customers"
     return ""
 
 
-def _orders(look: Look, customer: str) -> tuple[SignalRule, ...]:
-    at = look.moment()
-    if at is None:
-        return ()
-    order_id = look.find("order_id")
-    known = {"customer_id": customer}
-    if order_id:
-        known["properties.order_id"] = order_id.name
-    columns = known | {"occurred_at": at.name}
-    for target, role, kinds in (
-        ("amount", "amount", ("number",)),
-        ("currency", "currency", ("text",)),
-        ("category", "category", ("text",)),
-        ("properties.discount", "discount", ("number",)),
-    ):
-        found = look.find(role, kinds)
-        if found:
-            columns[target] = found.name
-    if "amount" not in columns:
-        look.note("no column of amounts was found: orders will bring no money. Add one.")
-    if order_id and order_id.distinct < order_id.filled:
-        look.note(
-            f"'{order_id.name}' repeats: the file has one row an article, not one an order. "
-            "one_per adds their amounts up; take it out if the amount is the whole order's."
-        )
-    once = order_id.name if order_id and order_id.distinct < order_id.filled else ""
-    rules = [SignalRule(event="Order Completed", columns=columns, one_per=once)]
-    for role, event in (
-        ("shipped_at", "Order Shipped"),
-        ("delivered_at", "Order Delivered"),
-        ("refunded_at", "Order Refunded"),
-    ):
-        later = look.find(role, _TIMES)
-        if later and later.name != at.name:
-            money = (
-                {"amount": columns["amount"]}
-                if event == "Order Refunded" and "amount" in columns
-                else {}
-            )
-            rules.append(
-                SignalRule(
-                    event=event,
-                    columns=known | {"occurred_at": later.name} | money,
-                    only_where=later.name,
-                    one_per=once,
-                )
-            )
-    return tuple(rules)
-
-
-def _customers(look: Look, customer: str) -> tuple[SignalRule, ...]:
-    since = look.find("signed_up_at", _TIMES) or look.moment()
-    rules: list[SignalRule] = []
-    known = {"customer_id": customer}
-    if since:
-        known_since = known | {"occurred_at": since.name}
-        rules.append(SignalRule(event="Signed Up", columns=known_since, only_where=since.name))
-        traits = {
-            f"properties.{each.name}": each.name
-            for each in look.columns
-            if each.kind == "text"
-            and each.distinct <= _MOST_TRAIT_VALUES
-            and each.name != customer
-            and not is_personal(each.name)
-        }
-        if traits:
-            look.note(
-                f"today's {', '.join(traits.values())} is taken as known since '{since.name}'; "
-                "take 'Trait Set' out if it changes often."
-            )
-            rules.append(
-                SignalRule(event="Trait Set", columns=known_since | traits, only_where=since.name)
-            )
-    rules += _consents(look, known, since)
-    if not rules:
-        return ()
-    personal = [each.name for each in look.columns if is_personal(each.name)]
-    if personal:
-        look.note(f"not taken over, since no model needs to know it: {', '.join(personal)}.")
-    return tuple(rules)
-
-
-def _consents(look: Look, known: Mapping[str, str], since: Column | None) -> list[SignalRule]:
-    """Consent to marketing by e-mail, and its withdrawal, from a date or from a yes."""
-    rules = []
-    taken = since.name if since else ""
-    for role, event in (("withdrawn_at", "Consent Withdrawn"), ("consent_at", "Consent Given")):
-        found = with_role(role, [c for c in look.columns if c.name != taken], _TIMES_OR_YES)
-        if found is None or (found.kind == "yes_no" and since is None):
-            continue
-        taken = found.name
-        at = found.name if found.kind == "time" or since is None else since.name
-        rules.append(
-            SignalRule(
-                event=event,
-                columns=dict(known) | {"occurred_at": at},
-                constants={
-                    "channel": "email",
-                    "properties.purpose": "marketing",
-                    "properties.evidence": f"{look.name}: {found.name}",
-                },
-                only_where=found.name,
-                only_values=() if found.kind == "time" else _yes_among(found),
-            )
-        )
-        look.note(
-            f"'{found.name}' is read as consent to marketing by e-mail"
-            f"{' withdrawn' if event == 'Consent Withdrawn' else ''}: a legal statement; check it."
-        )
-        if found.kind == "yes_no":
-            look.note(f"'{found.name}' says yes or no but not when; taken as at '{at}'.")
-    return rules[::-1]
-
-
 def _mails(look: Look, customer: str) -> tuple[SignalRule, ...]:
-    sent = look.find("sent_at", _TIMES) or look.moment()
+    sent = look.find("sent_at", TIMES) or look.moment()
     if sent is None:
         return ()
     known = {"customer_id": customer}
@@ -226,7 +83,7 @@ def _mails(look: Look, customer: str) -> tuple[SignalRule, ...]:
         ("clicked_at", "Email Link Clicked"),
         ("withdrawn_at", "Unsubscribed"),
     ):
-        found = look.find(role, _TIMES_OR_YES)
+        found = look.find(role, TIMES_OR_YES)
         if found is None or found.name == sent.name:
             continue
         at = found.name if found.kind == "time" else sent.name
@@ -238,14 +95,14 @@ def _mails(look: Look, customer: str) -> tuple[SignalRule, ...]:
                 columns=known | {"occurred_at": at},
                 constants={"channel": "email"} if event == "Unsubscribed" else {},
                 only_where=found.name,
-                only_values=() if found.kind == "time" else _yes_among(found),
+                only_values=() if found.kind == "time" else said_with(found, YES),
             )
         )
     return tuple(rules)
 
 
 def _tickets(look: Look, customer: str) -> tuple[SignalRule, ...]:
-    opened = look.find("ticket_opened_at", _TIMES)
+    opened = look.find("ticket_opened_at", TIMES)
     if opened is None:
         return ()
     columns = {"customer_id": customer, "occurred_at": opened.name}
@@ -253,7 +110,7 @@ def _tickets(look: Look, customer: str) -> tuple[SignalRule, ...]:
     if category:
         columns["category"] = category.name
     rules = [SignalRule(event="Ticket Opened", columns=columns)]
-    resolved = look.find("ticket_resolved_at", _TIMES)
+    resolved = look.find("ticket_resolved_at", TIMES)
     if resolved and resolved.name != opened.name:
         rules.append(
             SignalRule(
@@ -271,11 +128,15 @@ def _surveys(look: Look, customer: str) -> tuple[SignalRule, ...]:
         return ()
     columns = {"customer_id": customer, "occurred_at": at.name, "score": score.name}
     constants: dict[str, str] = {}
+    short = all(_at_most(value, 5) for value in look.cells[score.name] if value)
     kind = look.find("kind", ("text",))
     if kind and {value.lower() for value in kind.values} <= {"nps", "csat", "ces"}:
         columns["properties.kind"] = kind.name
     else:
-        constants["properties.kind"] = "csat" if "csat" in look.name.lower() else "nps"
+        csat = "csat" in look.name.lower() or (short and "nps" not in words(look.name).split())
+        constants["properties.kind"] = "csat" if csat else "nps"
+        if csat and short:
+            look.note(f"no answer in '{score.name}' is above 5, so they are no NPS (0 to 10).")
         look.note(
             f"the answers are taken for {constants['properties.kind'].upper()}; if they are not, "
             "write nps, csat or ces as properties.kind."
@@ -336,8 +197,12 @@ def _events(look: Look, customer: str) -> tuple[SignalRule, ...]:
 
 
 _READERS: Final[Mapping[str, Callable[[Look, str], tuple[SignalRule, ...]]]] = {
-    "orders": _orders,
-    "customers": _customers,
+    "orders": order_signals,
+    "refunds": refund_signals,
+    "carts": cart_signals,
+    "subscriptions": subscription_signals,
+    "subscribers": subscriber_signals,
+    "customers": customer_signals,
     "mails": _mails,
     "tickets": _tickets,
     "surveys": _surveys,
@@ -347,13 +212,17 @@ _READERS: Final[Mapping[str, Callable[[Look, str], tuple[SignalRule, ...]]]] = {
 }
 
 
-def _yes_among(found: Column) -> tuple[str, ...]:
-    return tuple(value for value in found.values if value.lower() in YES)
+def _at_most(text: str, most: int) -> bool:
+    try:
+        return float(text.replace(",", ".")) <= most
+    except ValueError:
+        return False
 
 
 def _say_unused(look: Look, signals: tuple[SignalRule, ...]) -> None:
     """Note what is doubtful about times and numbers, and which columns stay unused."""
     used = {name for rule in signals for name in (*rule.columns.values(), rule.only_where)}
+    used |= {part for name in used for part in name.split(PRODUCT)}
     used |= {name for rule in signals for name in (rule.event_column, rule.one_per)}
     for each in look.columns:
         if each.name not in used:
@@ -372,6 +241,11 @@ def _say_unused(look: Look, signals: tuple[SignalRule, ...]) -> None:
     decimals = {each.decimal for each in look.columns if each.name in used and each.decimal}
     if len(decimals) > 1:
         look.note("some numbers have a decimal comma, others a point; check decimal.")
+    if any(thousandths_too(each) for each in look.columns if each.name in used):
+        look.note(
+            "some numbers, such as 1.234, have a mark of thousands or three decimals; a file with "
+            "semicolons is read with decimal = ',', others with decimal = '.'. Check it."
+        )
     unused = [each for each in look.file.columns if each not in used and not is_personal(each)]
     if unused:
         look.note(f"columns not used: {', '.join(unused)}.")

@@ -3,8 +3,12 @@
 import codecs
 import csv
 import hashlib
+import re
+import tempfile
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -13,8 +17,9 @@ import duckdb
 from features.history import sql_text
 
 DELIMITERS: Final = (",", ";", "\t", "|")
-ENCODINGS: Final = ("utf-8", "utf-16", "latin-1")
+ENCODINGS: Final = ("utf-8", "utf-16", "latin-1", "cp1252")
 _HEAD_BYTES: Final = 1 << 18  # a quarter of a megabyte shows some thousand rows: enough to judge
+_WINDOWS_SIGNS: Final = re.compile(rb"[\x80-\x9f]")
 _STRANGERS: Final = {
     b"%PDF": "a PDF",
     b"PK\x03\x04": "an Excel workbook or another zip archive",
@@ -41,6 +46,8 @@ class TextFile:
         Names as they stand in the file.
     digest : str
         sha256 of the bytes, in hexadecimal.
+    even_lines : bool
+        Whether all lines end alike. DuckDB reads no file whose lines do not.
     """
 
     path: Path
@@ -49,6 +56,7 @@ class TextFile:
     digest: str
     delimiter: str = ","
     encoding: str = "utf-8"
+    even_lines: bool = True
 
 
 def text_file(path: Path, delimiter: str | None = None, encoding: str | None = None) -> TextFile:
@@ -59,6 +67,8 @@ def text_file(path: Path, delimiter: str | None = None, encoding: str | None = N
     UnreadableFile
         If it is missing, empty, or neither CSV, Parquet nor one JSON object a line.
     """
+    if path.is_dir():
+        raise UnreadableFile(f"{path}: this is a folder; name its files, such as {path}/*.csv")
     if not path.is_file():
         raise UnreadableFile(f"{path}: there is no such file; check the name")
     with path.open("rb") as file:
@@ -76,21 +86,55 @@ def text_file(path: Path, delimiter: str | None = None, encoding: str | None = N
                 f"{path}: this is {what}; files are CSV, Parquet or one JSON object a line "
                 "(NDJSON); export it as one of these"
             )
-    encoding = encoding or _encoding(path, head)
+    found, even_lines = _encoding(path, head)
+    encoding = encoding or found
     if start.startswith(b"{"):
         return TextFile(path, "ndjson", _json_columns(path), digest)
     lines = head.decode(encoding, errors="ignore").lstrip("\ufeff").splitlines()[:200]
     if len(head) == _HEAD_BYTES and len(lines) > 1:
         lines = lines[:-1]  # the last line may be cut
     delimiter = delimiter or _delimiter(lines)
-    header = next(csv.reader(lines, delimiter=delimiter))
-    return TextFile(path, "csv", _header(path, header), digest, delimiter, encoding)
+    header = _header(path, lines, delimiter)
+    return TextFile(path, "csv", header, digest, delimiter, encoding, even_lines)
+
+
+@contextmanager
+def readable(file: TextFile) -> Iterator[TextFile]:
+    """The file in the one form that DuckDB surely reads: itself, or a copy for the while.
+
+    A CSV file in another encoding than UTF-8, or with lines that end in different ways, is
+    copied; all others are read in place.
+
+    Raises
+    ------
+    UnreadableFile
+        If the file is not written in the encoding it should be in.
+    """
+    if file.kind != "csv" or (file.encoding == "utf-8" and file.even_lines):
+        yield file
+        return
+    with tempfile.TemporaryDirectory(prefix="nextbest-") as folder:
+        copy = Path(folder) / "copy.csv"
+        try:
+            with (
+                file.path.open(encoding=file.encoding) as source,
+                copy.open("w", encoding="utf-8") as made,
+            ):
+                while block := source.read(1 << 20):
+                    made.write(block)
+        except UnicodeError as error:
+            raise UnreadableFile(
+                f"{file.path}: not written in {file.encoding} ({error.args[-1]}); correct encoding "
+                f"in the mapping (one of {', '.join(ENCODINGS)}), or leave it out"
+            ) from error
+        yield replace(file, path=copy, encoding="utf-8", even_lines=True)
 
 
 def rows_sql(file: TextFile, rejects: str) -> str:
     """SQL that reads a file's columns as text, in the file's order.
 
-    Lines that do not have the header's number of columns go to the table `rejects`.
+    Lines that do not have the header's number of columns go to the table `rejects`. The file must
+    be `readable`.
     """
     place = sql_text(str(file.path))
     if file.kind == "parquet":
@@ -101,7 +145,7 @@ def rows_sql(file: TextFile, rejects: str) -> str:
     return (
         f"select * from read_csv({place}, auto_detect=false, header=true, "
         f"delim={sql_text(file.delimiter)}, quote='\"', escape='\"', "
-        f"encoding={sql_text(file.encoding)}, columns={{{columns}}}, "
+        f"encoding='utf-8', columns={{{columns}}}, "
         f"store_rejects=true, rejects_table={sql_text(rejects)}, "
         f"rejects_scan={sql_text(rejects + '_scan')})"
     )
@@ -113,50 +157,101 @@ def sql_name(name: str) -> str:
 
 
 def sample(file: TextFile, rows: int = 2_000) -> dict[str, list[str]]:
-    """The first rows of a file, column by column; empty cells left out."""
-    with duckdb.connect() as connection:
+    """The first rows of a file, column by column; an empty text for an empty cell."""
+    with duckdb.connect() as connection, readable(file) as plain:
         connection.execute("set TimeZone = 'UTC'")
-        found = connection.execute(
-            f"select * from ({rows_sql(file, 'rejected')}) limit {rows}"
-        ).fetchall()
+        try:
+            found = connection.execute(
+                f"select * from ({rows_sql(plain, 'rejected')}) limit {rows}"
+            ).fetchall()
+        except duckdb.Error as error:
+            raise UnreadableFile(
+                f"{file.path}: cannot be read ({str(error).splitlines()[0]}); export it again"
+            ) from error
     columns = zip(*found, strict=True) if found else ([] for _ in file.columns)
     return {
-        name: [text.strip() for text in values if text is not None and text.strip()]
+        name: [(text or "").strip() for text in values]
         for name, values in zip(file.columns, columns, strict=True)
     }
 
 
-def _encoding(path: Path, head: bytes) -> str:
+def _encoding(path: Path, head: bytes) -> tuple[str, bool]:
+    """The encoding of a file, and whether all its lines end alike."""
     if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return "utf-16"
+        return "utf-16", False
     if b"\0" in head:
         raise UnreadableFile(
             f"{path}: this is no text (it holds zero bytes); files are CSV, Parquet or one "
             "JSON object a line (NDJSON); export it as one of these"
         )
-    decoder = codecs.getincrementaldecoder("utf-8")()
+    # Every byte is a letter of Latin-1, so it comes last. In it, bytes 80 to 9F are signs that
+    # nobody types; a file that has them is Windows-1252, where 80 is the euro sign.
+    able = {name: codecs.getincrementaldecoder(name)() for name in ("utf-8", "cp1252")}
+    ends: Counter[bytes] = Counter()
+    high = False
+    last = b""
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            for name, decoder in tuple(able.items()):
+                try:
+                    decoder.decode(block)
+                except UnicodeDecodeError:
+                    del able[name]
+            high = high or _WINDOWS_SIGNS.search(block) is not None
+            # A line's end may be cut in two by the block's.
+            whole = last + block
+            last = whole[-1:] if whole.endswith(b"\r") else b""
+            ends.update({sign: whole.count(sign) for sign in (b"\r\n", b"\n", b"\r")})
+            ends[b"\r"] -= len(last)
+    ends[b"\r"] += len(last)
+    pairs = ends[b"\r\n"]
+    even = ends[b"\r"] == pairs and pairs in (0, ends[b"\n"])
+    if "utf-8" in able and _ends_whole(able["utf-8"]):
+        return "utf-8", even
+    return ("cp1252" if high and "cp1252" in able else "latin-1"), even
+
+
+def _ends_whole(decoder: codecs.IncrementalDecoder) -> bool:
     try:
-        with path.open("rb") as file:
-            while block := file.read(1 << 20):
-                decoder.decode(block)
-            decoder.decode(b"", final=True)
+        decoder.decode(b"", final=True)
     except UnicodeDecodeError:
-        return "latin-1"
-    return "utf-8"
+        return False
+    return True
 
 
 def _delimiter(lines: list[str]) -> str:
     """The delimiter that cuts most lines into the same number of columns, and into most."""
 
     def merit(delimiter: str) -> tuple[int, int]:
-        widths = Counter(len(row) for row in csv.reader(lines, delimiter=delimiter) if row)
+        widths = Counter(_widths(lines, delimiter))
         width, rows = widths.most_common(1)[0] if widths else (1, 0)
         return (rows if width > 1 else 0, width)
 
     return max(DELIMITERS, key=merit)
 
 
-def _header(path: Path, names: list[str]) -> tuple[str, ...]:
+def _widths(lines: list[str], delimiter: str) -> list[int]:
+    """Number of columns of each line that is not empty; none if they cannot be cut."""
+    try:
+        return [len(row) for row in csv.reader(lines, delimiter=delimiter) if row]
+    except csv.Error:  # a cell of more than 128 kB: this is no delimiter
+        return []
+
+
+def _header(path: Path, lines: list[str], delimiter: str) -> tuple[str, ...]:
+    widths = _widths(lines, delimiter)
+    if not widths:
+        raise UnreadableFile(
+            f"{path}: its first line has a cell of more than 128 kB; this is no table; "
+            "export it again with one of the delimiters , ; | or tab"
+        )
+    width = Counter(widths).most_common(1)[0][0]
+    if widths[0] < width:
+        raise UnreadableFile(
+            f"{path}: the header seems to be in line {widths.index(width) + 1}: the first line has "
+            f"{widths[0]} columns, most have {width}; take the lines above the header out"
+        )
+    names = next(csv.reader(lines, delimiter=delimiter))
     header = tuple(name.strip() or f"column {place}" for place, name in enumerate(names, 1))
     if len(header) < 2:
         raise UnreadableFile(
@@ -196,8 +291,26 @@ def _as_text(file: TextFile) -> str:
     for name, kind in _parquet_types(file.path):
         nested = kind.startswith(("STRUCT", "MAP")) or kind.endswith("]")
         turned = f"to_json({sql_name(name)})" if nested else sql_name(name)
-        fields.append(f"cast({turned} as varchar) as {sql_name(name)}")
+        text = f"cast({turned} as varchar)"
+        if kind in ("DOUBLE", "FLOAT"):
+            text = _float_text(sql_name(name), kind)
+        fields.append(f"{text} as {sql_name(name)}")
     return ", ".join(fields)
+
+
+def _float_text(column: str, kind: str) -> str:
+    """SQL: a float as people would write it.
+
+    A whole number has no point, so that the id 100.0 is 100. Of a number with at most three
+    decimals, the noise that sums of floats leave (3.3000000000000003) is rounded away; 1e-8 is a
+    millionth of a cent.
+    """
+    text = f"{column}::varchar"
+    if kind == "DOUBLE":
+        near = f"abs({column} - round({column}, 3)) < 1e-8 and abs({column}) >= 0.001"
+        text = f"if({near}, round({column}, 3)::varchar, {text})"
+    whole = f"isfinite({column}) and {column} = trunc({column}) and abs({column}) < 1e15"
+    return f"if({whole}, try_cast({column} as bigint)::varchar, {text})"
 
 
 def _json_columns(path: Path) -> tuple[str, ...]:

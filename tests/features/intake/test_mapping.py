@@ -211,8 +211,9 @@ def test_a_yes_without_a_date_counts_from_the_beginning_and_is_said(tmp_path: Pa
     )
     assert any("a legal statement; check it" in note for note in found.notes)
     _, home = taken_in(tmp_path, "customers.csv", found)
-    (change,) = History(home.signals).consent_changes()
+    change, other = History(home.signals).consent_changes()
     assert (change.customer_id, change.channel, change.purpose) == ("1", "email", "marketing")
+    assert (change.given, other.given, other.customer_id) == (True, False, "2")
     assert change.evidence == "customers.csv: Newsletter"
 
 
@@ -419,7 +420,7 @@ def test_the_first_pattern_that_fits_counts() -> None:
         ),
         ("[[file]]", "[[file", "mapping.toml: not TOML: "),
         (ORDERS[ORDERS.index("[[file.signal]]") :], "", "file 'orders*.csv': tells no signal"),
-        (ORDERS, "", "mapping.toml: no file is described; write one [[file]]"),
+        (ORDERS, "file = 5", "mapping.toml: file = 5; write one [[file]] for each kind of file"),
     ],
 )
 def test_a_mistake_in_the_mapping_is_named(tmp_path: Path, old: str, new: str, said: str) -> None:
