@@ -59,6 +59,7 @@ def main() -> None:
     """Let MLflow make a database and write down what it made."""
     from training.registry import tracking_client
 
+    sql_file().unlink(missing_ok=True)  # else it would only be copied
     with tempfile.TemporaryDirectory() as folder:
         database = Path(folder) / "mlflow.db"
         tracking_client(database)

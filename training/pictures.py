@@ -115,6 +115,8 @@ def beeswarm(classifier: Classifier, tested: Tested, features: FeatureSet) -> st
                 plot_size=None,
                 group_remaining_features=False,
             )
+            for artist in figure.findobj(lambda artist: bool(artist.get_rasterized())):
+                artist.set_rasterized(False)  # vectors throughout: no picture in the picture
             axes.set_xlabel("moves the log-odds of a yes by", fontsize=10)
             axes.tick_params("y", labelsize=9, length=0)
             axes.tick_params("x", labelsize=9)
