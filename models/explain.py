@@ -210,7 +210,7 @@ def shown(value: float, unit: str) -> str:
     """A value as a marketer reads it."""
     if unit == "days":
         days = round(value)
-        if days == 0:
+        if days == 0 and value > 0:  # none at all is a count of days, and not a time
             return "less than a day"
         return f"{days:,} day{'s' if abs(days) != 1 else ''}"
     if unit == "share":

@@ -20,6 +20,7 @@ HOMES = {
         "features/intake/text_files.py",
     },
     "fastapi": {"serving/api.py"},
+    "jinja2": {"serving/console/page.py", "training/card.py"},
     "lightgbm": {"models/classifier.py", "training/fit.py", "training/registry.py"},
     "matplotlib": {"training/pictures.py"},
     "mlflow": {"training/registry.py"},

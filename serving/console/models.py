@@ -27,9 +27,9 @@ BEESWARMS: Final = "/app/models/beeswarm"
 VERDICTS: Final = {
     "beats": "clearly better than the best simple rule",
     "equals": "as good as the best simple rule",
-    "loses": "worse than the best simple rule, which serves instead",
-    "unclear": "not shown to be as good as the best simple rule, which serves instead",
-    "untested": "too few customers to test on",
+    "loses": "worse than the best simple rule",
+    "unclear": "not shown to be as good as the best simple rule",
+    "untested": "not tested, for want of customers",
 }
 
 
@@ -179,9 +179,8 @@ def target_shown(
         points = [(one.mean_predicted, one.observed, one.rows) for one in tested.calibration]
         calibration = drawn_calibration(points, f"{title}: said and came true")
     if tested is not None and tested.lift:
-        base = tested.positives / tested.rows if tested.rows else 0.0
         tenths = [(one.tenth, one.observed) for one in tested.lift]
-        lift = drawn_lift(tenths, base, f"{title}: share of yes by tenth of the scores")
+        lift = drawn_lift(tenths, tested.base_rate, f"{title}: share of yes by tenth of the scores")
     has_picture = (folder / beeswarm_file(name)).exists()
     return TargetShown(
         name=name,

@@ -158,6 +158,7 @@ def test_sentences_show_the_values_of_the_row(texts: ReasonTexts) -> None:
     ("value", "unit", "words"),
     [
         (0.4, "days", "less than a day"),
+        (0.0, "days", "0 days"),
         (1.2, "days", "1 day"),
         (1234.0, "days", "1,234 days"),
         (0.347, "share", "35 %"),

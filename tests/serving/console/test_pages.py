@@ -303,6 +303,7 @@ def evaluation(sha: str) -> Evaluation:
         rows=200,
         customers=90,
         positives=60,
+        base_rate=0.3,
         snapshots=2,
         first_as_of=0,
         last_as_of=DAY,
