@@ -37,6 +37,7 @@ PART_COLUMNS: Final = {
     "value": "BIGINT",
     "category_code": "BIGINT",
 }
+_PARQUET: Final = b"PAR1"  # what a Parquet file begins and ends with
 _CODED: Final = (
     "event_code",
     "occurred_at",
@@ -49,6 +50,10 @@ _CODED: Final = (
 
 class EmptyHistory(LookupError):
     """The history holds no signals yet."""
+
+
+class DamagedHistory(ValueError):
+    """A part of the history cannot be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,12 +141,34 @@ class History:
     @contextmanager
     def _connection(self) -> Iterator[duckdb.DuckDBPyConnection]:
         with duckdb.connect() as connection:
-            connection.execute(f"create view history as select * from {parquet_source(self)}")
-            yield connection
+            try:
+                connection.execute(f"create view history as select * from {parquet_source(self)}")
+                yield connection
+            except (duckdb.IOException, duckdb.InvalidInputException) as error:
+                raise DamagedHistory(
+                    f"{self.folder}: cannot be read ({str(error).splitlines()[0]}); restore that "
+                    "file from a backup, or remove it and take its files in again"
+                ) from error
 
 
 def parquet_source(history: History) -> str:
-    """SQL that reads all parts of a history."""
+    """SQL that reads all parts of a history.
+
+    Raises
+    ------
+    DamagedHistory
+        If a part does not begin and end as Parquet files do.
+    """
+    for path in history.parts():
+        with path.open("rb") as file:
+            begins = file.read(len(_PARQUET))
+            file.seek(max(path.stat().st_size - len(_PARQUET), 0))
+            if begins != _PARQUET or file.read() != _PARQUET:
+                raise DamagedHistory(
+                    f"{path}: this part of the history is damaged (cut off, or overwritten); "
+                    "restore it from a backup, or remove it and take its files in again with "
+                    "`nextbest ingest FILE...`"
+                )
     files = ", ".join(sql_text(str(path)) for path in history.parts())
     return f"read_parquet([{files}])"
 

@@ -25,6 +25,10 @@ _WHOLE: Final = r"[+-]?[0-9]{1,15}(\.0+)?"
 _WHOLE_VALUES: Final = tuple(
     event for event, source in VALUE_SOURCE.items() if source in ("points", "minutes")
 )
+# Where Segment's events say what was paid; the first that is there. `revenue` leaves out
+# shipping and tax, on which nobody earns.
+_PAID_EVENTS: Final = ("Order Completed", "Order Refunded")
+_AMOUNT_WORDS: Final = ("amount", "revenue", "total", "value")
 _END_VALUES: Final = tuple(e for e, source in VALUE_SOURCE.items() if source == "ends_at")
 
 
@@ -58,6 +62,7 @@ def typed_sql(source: str) -> str:
         + (column if column in ("channel", "communication") else f"properties ->> '{column}'")
         for event, column in KEYED_BY.items()
     )
+    amounts = ", ".join(f"properties ->> '{word}'" for word in _AMOUNT_WORDS)
     return f"""
     select * replace (if(json_valid(properties), json(properties)::varchar, properties)
                       as properties),
@@ -70,7 +75,12 @@ def typed_sql(source: str) -> str:
            when event in ({_texts(_WHOLE_VALUES)}) then {_whole("whole_word")}
       end as value_found
     from (
-      select * replace (coalesce(score, if(event in ('Survey Answered', 'Review Written'),
+      select * replace (
+        coalesce(amount, if(event in ({_texts(_PAID_EVENTS)}), coalesce({amounts}), null))
+          as amount,
+        coalesce(currency, if(event in ({_texts(_PAID_EVENTS)}), properties ->> 'currency', null))
+          as currency,
+        coalesce(score, if(event in ('Survey Answered', 'Review Written'),
                                            properties ->> 'score', null)) as score),
         if(event = 'Order Completed', properties ->> 'discount', null) as discount,
         if(event in ({_texts(_WHOLE_VALUES)}),

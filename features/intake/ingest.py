@@ -25,15 +25,14 @@ from features.intake.mapping import (
     FileRule,
     Mapping_,
     MappingError,
-    canonical_rule,
     check_columns,
-    is_canonical,
+    known_rule,
 )
 from features.intake.quarantine import REASONS_SQL, ReasonCount, quarantine_sql, reason_counts
 from features.intake.report import IntakeReport
 from features.intake.row_signals import candidates_sql, telling_sql
 from features.intake.text_files import TextFile, UnreadableFile, readable, rows_sql, text_file
-from features.signals import CANONICAL_COLUMNS, KNOWN_EVENTS, REQUIRED_COLUMNS, code, event_key
+from features.signals import KNOWN_EVENTS, REQUIRED_COLUMNS, code, event_key
 
 _COLUMNS_WORDS: Final = (
     "the line does not have the columns of the header, or an unclosed quote swallowed it; "
@@ -118,10 +117,12 @@ def _batch(files: Sequence[Path], mapping: Mapping_ | None, rules: IntakeRules) 
         rule = mapping.rule(path) if mapping else None
         file = text_file(path, (rule and rule.delimiter) or None, (rule and rule.encoding) or None)
         if rule is None:
-            if not is_canonical(file.columns):
+            rule = known_rule(file.columns)
+            if rule is None:
                 raise _no_rule(file, mapping)
-            rule = canonical_rule(file.columns)
-            others = tuple(name for name in file.columns if name not in CANONICAL_COLUMNS)
+            used = {name for each in rule.signals for name in each.columns.values()}
+            used |= {name for each in rule.signals for name in (each.event_column, each.only_where)}
+            others = tuple(name for name in file.columns if name not in used)
             if others:
                 unused[path.name] = others
         check_columns(rule, file)

@@ -95,7 +95,8 @@ class FileRule:
     Attributes
     ----------
     pattern : str
-        File name, or shell pattern such as ``orders_*.csv``.
+        File name, or shell pattern such as ``orders_*.csv``; with its folder where two files
+        have one name: ``2025/orders.csv``.
     delimiter, encoding : str
         Empty: found out from the file.
     decimal : str
@@ -126,11 +127,54 @@ class Mapping_:  # noqa: N801  (`Mapping` alone is the standard library's word)
 
     def rule(self, path: Path) -> FileRule | None:
         """The rule for a file; None where no pattern fits its name."""
-        return next((rule for rule in self.files if fnmatchcase(path.name, rule.pattern)), None)
+        return next((rule for rule in self.files if _fits(path, rule.pattern)), None)
 
 
-def canonical_rule(columns: Iterable[str]) -> FileRule:
-    """Rule for a file that has our own columns."""
+def known_rule(columns: Iterable[str]) -> FileRule | None:
+    """Rule for a file that needs no mapping: our own columns, or Segment's envelope."""
+    if is_canonical(columns):
+        return _canonical_rule(columns)
+    return _envelope_rule(columns) if {"userId", "event", "timestamp"} <= {*columns} else None
+
+
+def _envelope_rule(columns: Iterable[str]) -> FileRule:
+    """Rule for Segment's envelope: tracked events, pages and screens, and traits."""
+    known = {
+        ours: theirs
+        for ours, theirs in (
+            ("message_id", "messageId"),
+            ("customer_id", "userId"),
+            ("occurred_at", "timestamp"),
+            ("received_at", "receivedAt"),
+            ("properties", "properties"),
+        )
+        if theirs in columns
+    }
+    rules = [SignalRule(event_column="event", columns=known, only_where="event")]
+    if "type" in columns:
+        pages = ("page", "screen")
+        rules.append(
+            SignalRule(event="Page Viewed", columns=known, only_where="type", only_values=pages)
+        )
+        if "traits" in columns:
+            traits = known | {"properties": "traits"}
+            rules.append(
+                SignalRule(
+                    event="Trait Set",
+                    columns=traits,
+                    only_where="type",
+                    only_values=("identify",),
+                )
+            )
+    return FileRule(pattern="*", signals=tuple(rules))
+
+
+def _fits(path: Path, pattern: str) -> bool:
+    parts = path.absolute().parts[-pattern.count("/") - 1 :]
+    return fnmatchcase("/".join(parts), pattern)
+
+
+def _canonical_rule(columns: Iterable[str]) -> FileRule:
     own = {name: name for name in CANONICAL_COLUMNS if name in columns}
     return FileRule(
         pattern="*",

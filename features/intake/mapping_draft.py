@@ -1,6 +1,7 @@
 """A first mapping of own files, guessed from their names and values, for people to correct."""
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from glob import escape
@@ -51,6 +52,7 @@ def draft_mapping(files: Sequence[Path]) -> DraftMapping:
     """
     rules: list[FileRule] = []
     notes: list[str] = []
+    names = Counter(path.name for path in files)
     for path in files:
         file = text_file(path)
         if is_canonical(file.columns):
@@ -64,19 +66,23 @@ def draft_mapping(files: Sequence[Path]) -> DraftMapping:
         signals = guessed_signals(look)
         notes += look.notes
         if signals:
-            rules.append(_file_rule(look, signals))
+            rules.append(_file_rule(look, signals, names[path.name] > 1))
     return DraftMapping(Mapping_(tuple(rules)), tuple(notes))
 
 
-def _file_rule(look: Look, signals: tuple[SignalRule, ...]) -> FileRule:
-    """The rule of a file: its signals, and how times and numbers are written in it."""
+def _file_rule(look: Look, signals: tuple[SignalRule, ...], namesake: bool) -> FileRule:
+    """The rule of a file: its signals, and how times and numbers are written in it.
+
+    Where another file has the same name, the folder tells them apart.
+    """
+    folder = f"{look.file.path.absolute().parent.name}/" if namesake else ""
     named = {name for rule in signals for name in (*rule.columns.values(), rule.only_where)}
     used = named | {part for name in named for part in name.split(PRODUCT)}
     times = [each for each in look.columns if each.name in used and each.kind == "time"]
     formats = tuple(dict.fromkeys(form for each in times for form in each.time_formats))
     decimals = {each.decimal for each in look.columns if each.name in used and each.decimal}
     return FileRule(
-        pattern=escape(look.name),
+        pattern=escape(folder + look.name),
         signals=signals,
         delimiter=look.file.delimiter if look.file.kind == "csv" else "",
         encoding=look.file.encoding if look.file.kind == "csv" else "",

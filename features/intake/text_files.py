@@ -247,8 +247,10 @@ def _header(path: Path, lines: list[str], delimiter: str) -> tuple[str, ...]:
         )
     width = Counter(widths).most_common(1)[0][0]
     if widths[0] < width:
+        reader = csv.reader(lines, delimiter=delimiter)
+        line = next(reader.line_num for row in reader if len(row) == width)
         raise UnreadableFile(
-            f"{path}: the header seems to be in line {widths.index(width) + 1}: the first line has "
+            f"{path}: the header seems to be in line {line}: the first line has "
             f"{widths[0]} columns, most have {width}; take the lines above the header out"
         )
     names = next(csv.reader(lines, delimiter=delimiter))

@@ -8,7 +8,7 @@ import duckdb
 import numpy as np
 import pytest
 
-from features.history import EmptyHistory, History, commit_part, only_writer
+from features.history import DamagedHistory, EmptyHistory, History, commit_part, only_writer
 from features.home import Home
 from features.intake.ingest import IntakeRules, ingest
 from features.signals import ABSENT, DAY, SignalLog, code
@@ -180,3 +180,23 @@ def test_codes_and_canonical_columns_lie_side_by_side(tmp_path: Path) -> None:
     assert found == [
         ("Survey Answered", code("Survey Answered/nps"), "9.000", 9000, None, ABSENT, True)
     ]
+
+
+def test_a_part_that_was_cut_off_is_named(tmp_path: Path) -> None:
+    history = taken_in(tmp_path, "".join(ROWS))
+    (part,) = history.parts()
+    part.write_bytes(part.read_bytes()[:-20])
+    for ask in (history.load, history.data_end, history.events, history.consent_changes):
+        with pytest.raises(DamagedHistory, match="this part of the history is damaged") as told:
+            ask()
+        assert part.name in str(told.value)
+
+
+def test_a_part_damaged_within_is_named_too(tmp_path: Path) -> None:
+    history = taken_in(tmp_path, "".join(ROWS))
+    (part,) = history.parts()
+    content = part.read_bytes()
+    part.write_bytes(content[:4] + bytes(len(content) - 8) + content[-4:])
+    with pytest.raises(DamagedHistory, match="restore that file from a backup") as told:
+        history.load()
+    assert "\n" not in str(told.value)
