@@ -27,6 +27,7 @@ from serving.wire import BATCH_LIMIT
 TOGETHER: Final = 25  # decisions that share one disk sync; others wait for some milliseconds
 # The server gives a call five seconds. What is not decided by then gets the fallback.
 BATCH_SECONDS: Final = 4.0
+TOO_LATE: Final = "this call's time was over before this customer's turn; ask again, for fewer"
 
 
 async def decide_batch(request: Request) -> Response:
@@ -79,7 +80,7 @@ def answers(
     for start in range(0, len(questions), TOGETHER):
         some = questions[start : start + TOGETHER]
         if time.monotonic() > until:
-            found += [fallen(service, question) for question in some]
+            found += [fallen(service, question, TOO_LATE) for question in some]
         else:
             found += logged_together(service, serving, some)
     return found
@@ -126,10 +127,10 @@ def settled(service: Service, question: Question, how: Ready) -> dict[str, Json]
         return fallen(service, question)
 
 
-def fallen(service: Service, question: Question) -> dict[str, Json]:
+def fallen(service: Service, question: Question, note: str = FAILED) -> dict[str, Json]:
     """The fallback, which is not logged."""
     versions = service.champion.last.engine.versions
-    made = fallback(question.customer_id, question.as_of, versions, FAILED)
+    made = fallback(question.customer_id, question.as_of, versions, note)
     return decided(unlogged(made, service.surroundings))
 
 

@@ -17,8 +17,10 @@ import numpy as np
 
 from features.consent import CONSENT_EVENTS, ConsentChange, consent_change
 from features.intake.checks import (
+    AMOUNT_WORDS,
     CLOCK_TOLERANCE,
     MINOR_DIGITS,
+    PAID_EVENTS,
     SURVEY_KINDS,
     checks,
 )
@@ -46,9 +48,6 @@ TELLS: Final[Mapping[str, str]] = {
     "page": "Page Viewed",
     "screen": "Page Viewed",
 }
-# Of an order's sums, the first that is there. Segment's `revenue` leaves out shipping and tax,
-# on which nobody earns; `total` has them.
-AMOUNT_WORDS: Final = ("amount", "revenue", "total")
 LONGEST_ITEM: Final = 32 * 1024  # bytes; Segment's own limit
 SCORED: Final = ("Survey Answered", "Review Written")
 
@@ -205,21 +204,18 @@ def _row(kind: str, item: Mapping[object, object]) -> tuple[dict[str, Text], dic
         fields = _traits(item, fields)
     elif kind != "track":
         fields |= {k: item[k] for k in ("name", "category") if item.get(k) is not None}
-    ordered = event.startswith("Order ")
-    amount = next(
-        (
-            fields[word]
-            for word in (AMOUNT_WORDS if ordered else AMOUNT_WORDS[:1])
-            if fields.get(word) is not None
-        ),
-        None,
-    )
+    words = AMOUNT_WORDS if event in PAID_EVENTS else AMOUNT_WORDS[:1]
+    # A blank says nothing; and a word that is part of an event's name is kept as it was read.
+    fields = {k: v for k, v in fields.items() if k not in (*words, "currency") or _text(v)}
+    keyed = KEYED_BY.get(event)
+    if keyed in fields:
+        fields[keyed] = _plain(fields[keyed])
+    amount = next((fields[word] for word in words if word in fields), None)
     row = {
         "customer_id": _customer_id(item),
         "event": event or None,
         "amount": _text(amount),
-        # Without an amount a currency says nothing.
-        "currency": None if amount is None else _text(fields.get("currency")),
+        "currency": _text(fields.get("currency")) if event in PAID_EVENTS or amount else None,
         "category": _category(fields),
         "channel": _text(fields.get("channel")),
         "score": _text(fields.get("score")) if event in SCORED else None,
@@ -305,9 +301,10 @@ def _content(row: Mapping[str, Text], item: Mapping[object, object], arrival: Ar
     """Hash of what was said.
 
     When it was sent and arrived is no part of it, so that the same message sent again is known.
-    Without a time of its own, its arrival is all there is.
+    With neither a time nor an id of its own, its arrival is all that tells it apart.
     """
-    said = [_stamp(item) or str(arrival.received_at), *sorted(row.items(), key=str)]
+    arrived = "" if _text(item.get("messageId")) else str(arrival.received_at)
+    said = [_stamp(item) or arrived, *sorted(row.items(), key=str)]
     return hashlib.sha256(json.dumps(said, ensure_ascii=False).encode()).hexdigest()
 
 
@@ -351,6 +348,7 @@ def _numbers(row: Mapping[str, Text], currency: str) -> tuple[_Numbers, dict[str
         "amount_decimals": (
             row["amount"] is not None and bool(_DECIMAL.fullmatch(row["amount"])) and amount is None
         ),
+        "negative": event == "Order Completed" and amount is not None and amount < 0,
         "currency": row["currency"] is not None and row["currency"].upper() != currency,
         "discount": source == "discount" and given is not None and value is None,
         "score": row["score"] is not None and score is None,

@@ -88,9 +88,9 @@ class Asking:
     seed : int or None
         Of the numbers that exploration draws; None: fresh ones.
     changed_only : bool
-        Whether customers are left out for whom the last logged decision still says the same.
-        Nothing is logged of them: that decision goes on, and no cap is used up for a message
-        that is not sent again.
+        Whether customers are left out whose last logged decision still holds, or would be made
+        again. Nothing is logged of them: that decision goes on, and no cap is used up for a
+        message that is not sent again.
     """
 
     home: Home
@@ -126,11 +126,14 @@ class _Desk:
             What each was last told.
         """
         asked = []
+        as_of = self.asking.as_of
         for customer_id, uniform in zip(customer_ids, draws, strict=True):
-            question = Question(customer_id, self.asking.as_of, uniform)
+            if customer_id in last and self.store.standing(customer_id, as_of) is not None:
+                continue
+            question = Question(customer_id, as_of, uniform)
             serving = self.serving
             ready = ready_to_choose(question, self.store, serving.engine, serving.note)
-            decision = ready[0](self.store.ledger(customer_id, question.as_of))
+            decision = ready[0](self.store.ledger(customer_id, as_of))
             if last.get(customer_id) != decision.chosen.communication:
                 asked.append((question, ready, decision))
         if not self.asking.logs:

@@ -27,8 +27,8 @@ _WHOLE_VALUES: Final = tuple(
 )
 # Where Segment's events say what was paid; the first that is there. `revenue` leaves out
 # shipping and tax, on which nobody earns.
-_PAID_EVENTS: Final = ("Order Completed", "Order Refunded")
-_AMOUNT_WORDS: Final = ("amount", "revenue", "total", "value")
+PAID_EVENTS: Final = ("Order Completed", "Order Refunded")
+AMOUNT_WORDS: Final = ("amount", "revenue", "total", "value")
 _END_VALUES: Final = tuple(e for e, source in VALUE_SOURCE.items() if source == "ends_at")
 
 
@@ -62,7 +62,7 @@ def typed_sql(source: str) -> str:
         + (column if column in ("channel", "communication") else f"properties ->> '{column}'")
         for event, column in KEYED_BY.items()
     )
-    amounts = ", ".join(f"properties ->> '{word}'" for word in _AMOUNT_WORDS)
+    amounts = ", ".join(f"properties ->> '{word}'" for word in AMOUNT_WORDS)
     return f"""
     select * replace (if(json_valid(properties), json(properties)::varchar, properties)
                       as properties),
@@ -76,9 +76,9 @@ def typed_sql(source: str) -> str:
       end as value_found
     from (
       select * replace (
-        coalesce(amount, if(event in ({_texts(_PAID_EVENTS)}), coalesce({amounts}), null))
+        coalesce(amount, if(event in ({_texts(PAID_EVENTS)}), coalesce({amounts}), null))
           as amount,
-        coalesce(currency, if(event in ({_texts(_PAID_EVENTS)}), properties ->> 'currency', null))
+        coalesce(currency, if(event in ({_texts(PAID_EVENTS)}), properties ->> 'currency', null))
           as currency,
         coalesce(score, if(event in ('Survey Answered', 'Review Written'),
                                            properties ->> 'score', null)) as score),

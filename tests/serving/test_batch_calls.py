@@ -144,4 +144,5 @@ def test_what_comes_too_late_gets_the_fallback(
     monkeypatch.setattr(batch_calls, "BATCH_SECONDS", -1.0)
     found = items(ask, {"customer_id": "C-new"})
     assert found[0]["decision"]["fallback"] is True
+    assert found[0]["decision"]["note"].endswith("ask again, for fewer")
     assert app.state.service.store.decision_count() == 0

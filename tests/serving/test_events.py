@@ -6,11 +6,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from features.history import History
 from features.home import About, Home
+from features.intake.checks import checks
 from features.intake.ingest import IntakeRules, ingest
 from features.signals import ABSENT, DAY, HOUR, MINUTE, SECOND, code
 from serving.events import (
@@ -135,6 +136,8 @@ def test_the_same_message_sent_again_has_the_same_content() -> None:
     again = taken(track(), Arrival(NOON + 7 * MINUTE, NOON + 6 * MINUTE, "EUR"))
     assert first.signal.occurred_at[0] != again.signal.occurred_at[0]
     assert first.content == again.content
+    timeless = track(timestamp=None)
+    assert taken(timeless).content == taken(timeless, Arrival(NOON + 1, None, "EUR")).content
     assert taken(track(messageId=None)).message_id == f"sha256:{first.content}"
     assert taken(track(properties={"x": 1})).content != first.content
 
@@ -188,6 +191,7 @@ BAD: list[tuple[object, str, str]] = [
     (track(properties=[1]), "properties", "no JSON object"),
     (track(properties={"amount": "a lot"}), "amount", "the amount is no number"),
     (track(properties={"amount": 1.005}), "amount_decimals", "more than 2 decimals"),
+    (track("Order Completed", properties={"total": -5}), "negative", "less than nothing"),
     (
         track("Order Completed", properties={"revenue": 5, "currency": "USD"}),
         "currency",
@@ -234,6 +238,12 @@ def test_what_makes_no_sense_is_put_aside_with_its_reason(
     assert words in found.reasons[reason]
     assert "\0" not in found.item
     assert len(found.item) <= LONGEST_ITEM
+
+
+def test_every_check_of_files_is_one_of_events() -> None:
+    # Over HTTP the server says when it was received.
+    of_files = {*checks("EUR", NOON)} - {"received_at", "after_now"}
+    assert of_files <= {reason for _, reason, _ in BAD}
 
 
 @pytest.mark.parametrize(
@@ -343,7 +353,8 @@ EVENTS = ["Order Completed", "Survey Answered", "Survey Sent", "Points Earned", 
 EVENTS += ["Subscription Started", "Communication Sent", "Review Written", "Decision Made", "Other"]
 
 
-@settings(max_examples=8, deadline=None)
+# Not shrunk: that would take minutes, since each step writes a file; the lists are short enough.
+@settings(max_examples=8, deadline=None, phases=[Phase.explicit, Phase.reuse, Phase.generate])
 @given(
     said=st.lists(
         st.tuples(st.sampled_from(EVENTS), st.dictionaries(st.sampled_from(WORDS), VALUES)),

@@ -1,11 +1,14 @@
 """Deciding for everyone: in small commits, and only for those who would hear something new."""
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from features.consent import ConsentChange
 from features.home import Home
+from features.signals import DAY
 from serving.outcomes import Outcome, Report
 from serving.store import Store
 from training.everyone import Asking, ask_everyone
@@ -34,12 +37,29 @@ def test_only_those_with_another_communication_are_told_again(
         assert set(first) == set(everyone)  # nobody was told anything before
         assert store.last_communications() == first
     again = Asking(home, as_of, logs=True, seed=1, changed_only=True)
-    second = decided(again, out)
+    assert decided(again, out) == {}  # what was told still holds
+    later = replace(again, as_of=as_of + 2 * DAY)
+    second = decided(later, out)
     assert 0 < len(second) < len(first)
     assert all(second[who] != first[who] for who in second)
     with Store.open(home.store) as store:
         assert store.decision_count() == logged + len(second)
         assert store.last_communications() == first | second
+
+
+def test_whoever_withdrew_consent_is_told_anew(trained_copy: Trained, tmp_path: Path) -> None:
+    home, as_of = trained_copy
+    asking = Asking(home, as_of, logs=True, seed=1, changed_only=True)
+    first = decided(asking, tmp_path / "out.csv")
+    with Store.open(home.store) as store:
+        objectors = [who for who, chosen in first.items() if chosen == "newsletter"]
+        store.put_consent_changes(
+            ConsentChange(who, "", "marketing", False, "call", as_of - 1, as_of - 1, True)
+            for who in objectors
+        )
+    second = decided(asking, tmp_path / "out.csv")
+    assert set(second) == set(objectors) != set()
+    assert "newsletter" not in second.values()
 
 
 def test_a_look_logs_nothing_and_says_the_same(trained_copy: Trained, tmp_path: Path) -> None:
