@@ -213,6 +213,11 @@ WRONG_USE = {
     ("features",): "features: no --out FILE; give a .parquet or .csv file to write, or see",
     ("features", "--out", "features"): "must end in .parquet or .csv",
     ("serve", "--port", "0"): "must be 1 to 65535",
+    ("train", "--set", "num_leafs=3"): "did you mean 'num_leaves'?",
+    ("evaluate",): "no challenger waits; make one with `nextbest train`",
+    ("promote", "zzzz"): "no bundle 'zzzz'",
+    ("rollback",): "nothing to roll back to",
+    ("mlflow",): "nothing is kept in MLflow yet; run `nextbest train`",
 }
 
 
@@ -241,6 +246,10 @@ VERBS = (
     ("doctor",),
     ("features", "--out", "x.csv"),
     ("train",),
+    ("evaluate",),
+    ("promote",),
+    ("rollback",),
+    ("mlflow",),
     ("decide", "K1"),
     ("explain", "K1"),
     ("serve",),
