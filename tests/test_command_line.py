@@ -11,6 +11,10 @@ import pytest
 import nextbest
 from features.definitions import FEATURES
 from features.home import Home
+from models.evaluation import report_folder
+from training.fit import BoosterSettings
+from training.narrator import Narrator
+from training.retrain import Recipe, retrain
 
 ORDERS = "customer_id,event,occurred_at,amount\n"
 Run = Callable[..., tuple[int, str, str]]
@@ -239,6 +243,27 @@ def test_wrong_use_says_what_is_right(
     code, _, err = run(*words, "--home", str(trained[0].path))
     assert code == 2
     assert WRONG_USE[words] in err
+
+
+def test_a_gate_that_says_no_is_exit_code_one(run: Run, trained_copy: tuple[Home, int]) -> None:
+    home, as_of = trained_copy
+    place = ("--home", str(home.path))
+    (champion,) = (path.name for path in home.bundles.iterdir())
+    settings = BoosterSettings(rounds=40)
+    challenger = retrain(home, as_of, Recipe(seed=2, booster=settings), Narrator(quiet=True))
+    (report_folder(home, champion) / "evaluation.json").unlink()  # nothing to compare on
+    code, out, _ = run("evaluate", *place)
+    assert code == 0
+    assert f"champion {champion[:12]}, challenger {challenger.bundle.sha256[:12]}\n" in out
+    assert "NO   " in out
+    assert run("promote", *place)[0] == 1
+    code, out, _ = run("promote", "--json", *place)
+    assert (code, json.loads(out)["promoted"], json.loads(out)["passed"]) == (1, False, False)
+    code, out, _ = run("promote", "--force", *place)
+    assert code == 0
+    assert "is in service, forced although a gate said no; `nextbest rollback` returns to" in out
+    assert "It was promoted by force" in run("doctor", *place)[1]
+    assert run("rollback", *place)[1].startswith(f"bundle {champion[:12]} is in service again")
 
 
 VERBS = (
