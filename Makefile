@@ -41,19 +41,19 @@ install: .venv/installed .venv-serve/installed
 
 $(UV): requirements/uv.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python %d.%d found; nextbest needs 3.11 or newer: make PYTHON=python3.12" % sys.version_info[:2])'
-	@echo "First start: about 450 MB of Python packages will be downloaded into .venv and .venv-serve; later starts download nothing."
+	@echo "First start: about 450 MB of Python packages will be downloaded into .venv and .venv-serve; later starts download nothing." >&2
 	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --root-user-action ignore --require-hashes --target .tools --upgrade -r requirements/uv.txt
 	@touch $@
 
 .venv/installed: $(UV) requirements/train.txt pyproject.toml
-	@echo "Installing the training environment (.venv)"
+	@echo "Installing the training environment (.venv)" >&2
 	@$(UV) venv --quiet --clear --python $(PYTHON) .venv
 	@$(UV) pip install --quiet --require-hashes --python $(BIN)/python -r requirements/train.txt
 	@$(UV) pip install --quiet --no-deps --no-build-isolation --offline --python $(BIN)/python --editable .
 	@touch $@
 
 .venv-serve/installed: $(UV) requirements/serve.txt
-	@echo "Installing the serving environment (.venv-serve)"
+	@echo "Installing the serving environment (.venv-serve)" >&2
 	@$(UV) venv --quiet --clear --python $(PYTHON) .venv-serve
 	@$(UV) pip install --quiet --require-hashes --python .venv-serve/bin/python -r requirements/serve.txt
 	@touch $@
