@@ -82,7 +82,7 @@ def lift_picture(target: TargetEvaluation) -> str:
                  color=BLUE, width=0.75)  # fmt: skip
         axes.axhline(base, color=GREY, linewidth=1, linestyle="--")
         axes.set_xticks([each.tenth for each in target.lift])
-        axes.set_xlabel("tenth of the customers, highest scores first (dashed: all)")
+        axes.set_xlabel("tenth of the rows, highest scores first (dashed: all)")
         axes.set_ylabel("share of yes")
         _percent(axes, x=False)
         return _svg(figure)
