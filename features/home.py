@@ -104,9 +104,7 @@ class Home:
         try:
             found = tomllib.loads(self.about_file.read_text(encoding="utf-8"))
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise HomeError(
-                f"{self.about_file}: not TOML: {error}; mend that line"
-            ) from error
+            raise HomeError(f"{self.about_file}: not TOML: {error}; mend that line") from error
         allowed = ("name", "clock", "simulated")
         for key in found:
             if key not in allowed:
