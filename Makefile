@@ -26,7 +26,7 @@ demo: install
 	@exec $(BIN)/nextbest demo --data $(DATA) --port $(PORT)
 
 test: install lint
-	$(BIN)/python -m pytest $(PYTEST_ARGS) $(TESTS)
+	$(BIN)/python -m pytest --numprocesses auto --dist loadscope $(PYTEST_ARGS) $(TESTS)
 
 lint: install
 	$(BIN)/ruff check .

@@ -68,7 +68,8 @@ def watched(browser, **context) -> Watched:  # type: ignore[no-untyped-def]
 def sign_in(page, site) -> None:  # type: ignore[no-untyped-def]
     """As somebody would without a mouse."""
     page.goto(site.address + "/app/home")
-    page.keyboard.type(site.key)  # the field has the focus
+    page.locator("input:focus").wait_for()  # the field has the focus by itself
+    page.keyboard.type(site.key)
     page.keyboard.press("Enter")
     page.wait_for_url("**/app/home")
 
