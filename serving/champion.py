@@ -7,7 +7,7 @@ from pathlib import Path
 from features.definitions import FEATURES
 from features.home import Home
 from features.signals import EMPTY
-from models.bundle import DamagedBundle, load_bundle
+from models.bundle_files import DamagedBundle, load_bundle
 from models.explain import load_reason_texts
 from serving import catalog, policy
 from serving.catalog import load_catalog

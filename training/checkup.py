@@ -5,7 +5,7 @@ import platform
 from features.definitions import FEATURES
 from features.history import History
 from features.home import Home, write_whole
-from models.bundle import DamagedBundle, load_bundle
+from models.bundle_files import DamagedBundle, load_bundle
 from models.targets import load_targets, targets_toml
 from serving.policy import load_policy
 from serving.store import Store, sqlite_version

@@ -11,7 +11,8 @@ from features.definitions import FEATURES
 from features.history import History
 from features.home import Home
 from features.signals import Int64Array, SignalLog
-from models.bundle import Bundle, load_bundle
+from models.bundle import Bundle
+from models.bundle_files import load_bundle
 from models.evaluation import DamagedEvaluation, NoEvaluation, load_evaluation, report_folder
 from models.targets import PROMOTION, Target
 from serving.store import Store

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from features.definitions import FEATURES
 from features.home import Home
-from models.bundle import load_bundle
+from models.bundle_files import load_bundle
 from serving.store import Store
 from serving.succession import FORCED, PROMOTED, ROLLED_BACK
 from training.evaluate import Comparison, compare

@@ -6,7 +6,8 @@ from pathlib import Path
 from features.definitions import FEATURES
 from features.history import History
 from features.home import Home
-from models.bundle import Bundle, DamagedBundle, load_bundle, write_bundle
+from models.bundle import Bundle
+from models.bundle_files import DamagedBundle, load_bundle, write_bundle
 from models.evaluation import Evaluation, report_folder, save_evaluation
 from models.targets import load_targets
 from serving.policy import load_policy

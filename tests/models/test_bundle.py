@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from features.algebra import FeatureSet
 from features.definitions import FEATURES
-from models.bundle import Bundle, DamagedBundle, load_bundle, predictions, write_bundle
+from models.bundle import Bundle, predictions
+from models.bundle_files import DamagedBundle, load_bundle, write_bundle
 from models.classifier import WrongRows
 from models.explain import ReasonTexts
 

@@ -10,7 +10,8 @@ import pytest
 from features.definitions import FEATURES
 from features.home import About, Home
 from features.signals import ABSENT, DAY, SignalColumns, code
-from models.bundle import Bundle, Golden, with_golden_rows, write_bundle
+from models.bundle import Bundle, Golden, with_golden_rows
+from models.bundle_files import write_bundle
 from models.classifier import BaseRate, Classifier
 from models.margin import MarginModel
 from models.targets import load_targets

@@ -18,7 +18,7 @@ from fastapi import FastAPI
 from features.definitions import FEATURES
 from features.home import About, Home
 from features.signals import DAY
-from models.bundle import load_bundle, write_bundle
+from models.bundle_files import load_bundle, write_bundle
 from serving import api
 from serving.answer import time_text
 from serving.api import create_app

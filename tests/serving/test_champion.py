@@ -8,7 +8,7 @@ import pytest
 
 from features.definitions import FEATURES
 from features.home import Home
-from models.bundle import load_bundle, write_bundle
+from models.bundle_files import load_bundle, write_bundle
 from serving.champion import Champion
 from serving.store import Store
 

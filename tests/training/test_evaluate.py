@@ -8,7 +8,7 @@ import pytest
 
 from features.definitions import FEATURES
 from features.home import Home
-from models.bundle import DamagedBundle, load_bundle
+from models.bundle_files import DamagedBundle, load_bundle
 from models.evaluation import load_evaluation, report_folder, save_evaluation
 from serving.store import Store
 from training.evaluate import Comparison, UnknownBundle, compare, named_bundle

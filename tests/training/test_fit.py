@@ -7,7 +7,7 @@ import pytest
 from features.batch import feature_matrix
 from features.definitions import FEATURES
 from features.signals import ABSENT, DAY, SignalColumns, SignalLog, code
-from models.bundle import load_bundle, write_bundle
+from models.bundle_files import load_bundle, write_bundle
 from models.targets import load_targets
 from training.dataset import NothingToLearn
 from training.fit import BoosterSettings, TrainingResult, TrainSettings, leaf_size, rounds, train

@@ -18,7 +18,7 @@ import pytest
 
 from features.definitions import FEATURES
 from features.home import Home
-from models.bundle import load_bundle
+from models.bundle_files import load_bundle
 from models.classifier import Forest
 from models.evaluation import load_evaluation, report_folder
 from serving.store import Store
