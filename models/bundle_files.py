@@ -198,16 +198,15 @@ def _bundle(manifest: dict[str, object], contents: dict[str, bytes], sha256: str
 def _classifier(
     found: dict[str, dict[str, object]], text: bytes | None, names: tuple[str, ...]
 ) -> Classifier:
-    by_kind = {kind: model for model, kind in KINDS.items()}
     kind = str(found["kind"])
-    if kind not in by_kind:
-        raise DamagedModel(f"kind '{kind}'; kinds are {', '.join(by_kind)}")
+    if kind not in KINDS:
+        raise DamagedModel(f"kind '{kind}'; kinds are {', '.join(KINDS)}")
     table = dict(found["model"])
     if text is not None:
         table["text"] = text.decode()
         check_forest(text.decode(), names)
     return Classifier(
-        _record(by_kind[kind], table), names, _record(Calibration, found["calibration"])
+        _record(KINDS[kind], table), names, _record(Calibration, found["calibration"])
     )
 
 
