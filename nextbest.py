@@ -259,7 +259,7 @@ def train(
     as_json: JsonOption = False,
 ) -> None:
     """Fit the models and their baselines; the first bundle serves, a later one challenges it."""
-    from training.fit import BoosterSettings
+    from training.forest import BoosterSettings
     from training.narrator import Narrator
     from training.parameters import changed_settings
     from training.publish import publish

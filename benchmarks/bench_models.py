@@ -37,7 +37,8 @@ from training.baselines import logistic
 from training.bg_nbd import fit_bg_nbd, purchases
 from training.dataset import Schedule, data_end, first_order, schedule, training_table
 from training.demo import SEED
-from training.fit import Tested, TrainingResult, TrainSettings, fit_forest, train
+from training.fit import Tested, TrainingResult, TrainSettings, train
+from training.forest import BoosterSettings, fit_forest
 from training.metrics import (
     Interval,
     auc,
@@ -419,8 +420,7 @@ def airline() -> Iterator[Line]:
     names = tuple(column.replace(".", "_") for column in table.columns)
     rows = table.to_numpy(dtype=np.float64)
     learned = month < 3
-    settings = TrainSettings(load_targets(), 0.3, 28, seed=SEED)
-    model = fit_forest(rows[learned], answers[learned], names, settings)
+    model = fit_forest(rows[learned], answers[learned], names, BoosterSettings(), SEED)
     peer = logistic(rows[learned], answers[learned], names)
     tested, said = rows[~learned], answers[~learned]
     people = np.arange(len(said))  # one answer each

@@ -12,7 +12,7 @@ import nextbest
 from features.definitions import FEATURES
 from features.home import Home
 from models.evaluation import report_folder
-from training.fit import BoosterSettings
+from training.forest import BoosterSettings
 from training.narrator import Narrator
 from training.retrain import Recipe, retrain
 

@@ -1,9 +1,7 @@
 """Training: from the signal log to a bundle, and what is known about how good it is."""
 
 from dataclasses import dataclass, field, replace
-from typing import Final
 
-import lightgbm
 import numpy as np
 from numpy.typing import NDArray
 
@@ -11,9 +9,10 @@ from features.algebra import FeatureSet
 from features.batch import feature_matrix
 from features.signals import DAY, Int64Array, SignalLog, is_anonymous
 from models.bundle import Bundle, Golden, Measured, with_golden_rows
-from models.classifier import Calibration, Classifier, Forest, sigmoid
+from models.classifier import Classifier
 from models.targets import PROMOTION, Target, Targets
-from training.baselines import base_rate, logistic, margin_model, recency_rule, smoothed_rate
+from training.baselines import margin_model, smoothed_rate
+from training.candidates import FitSettings, candidates
 from training.clocks import clocks
 from training.contest import Rows, choice, measured
 from training.dataset import (
@@ -25,33 +24,12 @@ from training.dataset import (
     schedule,
     training_table,
 )
+from training.forest import BoosterSettings
 from training.labels import takings_after
-from training.metrics import OneClass, fitted_line, log_loss
 from training.promoters import promoter_rows
 
 FloatArray = NDArray[np.float64]
 Int8Array = NDArray[np.int8]
-
-# Ten bands of ten rows: less, and a curve over recency is drawn from noise.
-FEWEST_FOR_RULE: Final = 100
-
-
-@dataclass(frozen=True, slots=True)
-class BoosterSettings:
-    """LightGBM, guarded: small trees, large leaves, strong penalty.
-
-    On Complete Journey twice the features, tuning and weekly rows added nothing to settings
-    like these (AUC .857 for .858), and they give less away about single customers.
-    """
-
-    rounds: int = 180  # with steps of .05 as good as 300 of .03, in 60 % of the time
-    learning_rate: float = 0.05
-    num_leaves: int = 15
-    most_in_leaf: int = 100  # `min_data_in_leaf` where rows are plenty; see `leaf_size`
-    lambda_l2: float = 10.0
-    feature_fraction: float = 0.5
-    max_bin: int = 127  # half of LightGBM's own: as good here, and a third quicker
-    folds: int = 2  # for the predictions that calibration is fitted on
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,59 +187,6 @@ def _surveyed(
     return rows.at(~found.test & ~found.between), rows.at(found.test), found.notes
 
 
-def fit_forest(
-    rows: FloatArray,
-    answers: Int8Array,
-    names: tuple[str, ...],
-    settings: TrainSettings,
-    weights: FloatArray | None = None,
-) -> Classifier:
-    """LightGBM on these rows, not calibrated.
-
-    Parameters
-    ----------
-    rows : ndarray of float64, shape (n, n_features)
-    answers : ndarray of int8, shape (n,)
-    weights : ndarray of float64, shape (n,), optional
-        What each row counts, about 1 on average.
-    """
-    booster = settings.booster
-    parameters = {
-        "objective": "binary",
-        "learning_rate": booster.learning_rate,
-        "num_leaves": booster.num_leaves,
-        "min_data_in_leaf": leaf_size(len(answers), booster.most_in_leaf),
-        "lambda_l2": booster.lambda_l2,
-        "feature_fraction": booster.feature_fraction,
-        "max_bin": booster.max_bin,
-        "seed": settings.seed,
-        "deterministic": True,
-        "force_row_wise": True,
-        "num_threads": 1,
-        "verbosity": -1,
-    }
-    dataset = lightgbm.Dataset(
-        rows, label=answers, weight=weights, feature_name=list(names), params=parameters
-    )
-    forest = lightgbm.train(
-        parameters, dataset, num_boost_round=rounds(len(answers), booster.rounds)
-    )
-    return Classifier(Forest(forest.model_to_string()), names)
-
-
-def leaf_size(n_rows: int, most: int) -> int:
-    """Smallest leaf: a hundredth of the rows, at least 20, at most `most`."""
-    return min(most, max(20, n_rows // 100))
-
-
-def rounds(n_rows: int, most: int) -> int:
-    """Trees to grow: one for each 55 rows, at least 40, at most `most`.
-
-    On 2,000 answers to surveys 180 trees had a calibration slope of .6, 40 one of 1.
-    """
-    return min(most, max(40, n_rows // 55))
-
-
 def _fit_target(
     target: Target,
     learned: Rows,
@@ -271,7 +196,8 @@ def _fit_target(
     rng: np.random.Generator,
 ) -> _Fitted:
     """Fit what the rows suffice for, test it, and choose what serves."""
-    models, notes = _candidates(target, learned, names, settings, rng)
+    asked = FitSettings(target, settings.booster, settings.seed)
+    models, notes = candidates(learned, names, asked, rng)
     found = {
         kind: model.predict(tested.rows) if len(tested) else np.empty(0)
         for kind, model in models.items()
@@ -285,81 +211,6 @@ def _fit_target(
         tested.rows, tested.answers, tested.customers, tested.as_of, tested.weights, found
     )
     return _Fitted(models[serving], rate, metrics, (*notes, said.sentence), test)
-
-
-def _candidates(
-    target: Target,
-    learned: Rows,
-    names: tuple[str, ...],
-    settings: TrainSettings,
-    rng: np.random.Generator,
-) -> tuple[dict[str, Classifier], list[str]]:
-    models = {"base_rate": base_rate(learned.answers, names, learned.weights)}
-    yes = int(np.sum(learned.answers == 1))
-    no = len(learned) - yes
-    if min(yes, no) == 0:
-        answer = "yes" if yes else "no"
-        return models, [
-            f"{target.name}: all {len(learned):,} training rows say {answer}; a model needs both "
-            "answers, so the base rate serves."
-        ]
-    if len(learned) >= FEWEST_FOR_RULE:
-        models["recency"] = recency_rule(learned.rows, learned.answers, names, learned.weights)
-    if len(learned) < target.minimum_rows or min(yes, no) < target.minimum_of_each:
-        rule = "a rule by recency" if "recency" in models else "the base rate"
-        return models, [
-            f"{target.name}: {len(learned):,} training rows, {yes:,} yes and {no:,} no; "
-            f"{target.minimum_rows:,} rows with {target.minimum_of_each:,} of each are needed "
-            f"for more than {rule}."
-        ]
-    models["logistic"] = logistic(learned.steady(), learned.answers, names, learned.weights)
-    forest = fit_forest(learned.steady(), learned.answers, names, settings, learned.weights)
-    models["lightgbm"] = Classifier(
-        forest.model, names, _calibration(learned, names, settings, rng)
-    )
-    stopped = [name for name, clock in zip(names, learned.clocks, strict=True) if clock]
-    if not stopped:
-        return models, []
-    return models, [
-        f"{target.name}: not looked at, since they rise with the calendar while the history is "
-        f"young: {', '.join(stopped)}."
-    ]
-
-
-def _calibration(
-    learned: Rows, names: tuple[str, ...], settings: TrainSettings, rng: np.random.Generator
-) -> Calibration:
-    """Platt's line on predictions for customers the forest had not seen.
-
-    Kept only if, fitted on the earlier snapshots, it lowers the log loss of the later ones;
-    else the forest's own log-odds stand. On a seasonal shop an unchecked calibrator raised the
-    calibration error from .03 to .10.
-    """
-    people = np.unique(learned.customers)
-    fold_of_person = rng.permutation(len(people)) % settings.booster.folds
-    folds = fold_of_person[np.searchsorted(people, learned.customers)]
-    log_odds = np.zeros(len(learned))
-    for fold in range(settings.booster.folds):
-        out = folds == fold
-        inside = learned.at(~out)
-        if not out.any() or len(np.unique(inside.answers)) < 2:
-            return Calibration()
-        forest = fit_forest(inside.steady(), inside.answers, names, settings, inside.weights)
-        log_odds[out] = forest.log_odds(learned.rows[out])
-    later = learned.as_of > np.quantile(learned.as_of, 0.7)
-    try:
-        slope, intercept = fitted_line(
-            learned.answers[~later], log_odds[~later], learned.weights[~later]
-        )
-        line = Calibration(*fitted_line(learned.answers, log_odds, learned.weights))
-    except OneClass:
-        return Calibration()
-    if slope <= 0 or line.slope <= 0 or not later.any():
-        return Calibration()
-    answers, weights = learned.answers[later], learned.weights[later]
-    plain = log_loss(answers, sigmoid(log_odds[later]), weights)
-    mapped = log_loss(answers, sigmoid(slope * log_odds[later] + intercept), weights)
-    return line if mapped < plain else Calibration()
 
 
 def _margin_rows(

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from difflib import get_close_matches
 from typing import Final
 
-from training.fit import BoosterSettings
+from training.forest import BoosterSettings
 
 # Name, least, most. Beyond them a model gives too much away about single customers (large
 # trees, small leaves), or training takes minutes for nothing.

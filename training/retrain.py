@@ -12,7 +12,8 @@ from models.evaluation import Evaluation, report_folder, save_evaluation
 from models.targets import load_targets
 from serving.policy import load_policy
 from serving.store import Store
-from training.fit import BoosterSettings, Tested, TrainSettings, train
+from training.fit import Tested, TrainSettings, train
+from training.forest import BoosterSettings
 from training.narrator import Narrator
 from training.report import evaluation_of
 

@@ -12,7 +12,7 @@ from models.bundle_files import DamagedBundle, load_bundle
 from models.evaluation import load_evaluation, report_folder, save_evaluation
 from serving.store import Store
 from training.evaluate import Comparison, UnknownBundle, compare, named_bundle
-from training.fit import BoosterSettings
+from training.forest import BoosterSettings
 from training.gates import (
     BEATS,
     EQUALS,

@@ -10,7 +10,8 @@ from features.signals import ABSENT, DAY, SignalColumns, SignalLog, code
 from models.bundle_files import load_bundle, write_bundle
 from models.targets import load_targets
 from training.dataset import NothingToLearn
-from training.fit import BoosterSettings, TrainingResult, TrainSettings, leaf_size, rounds, train
+from training.fit import TrainingResult, TrainSettings, train
+from training.forest import BoosterSettings, leaf_size, rounds
 
 START = 18_000 * DAY
 DAYS = 400

@@ -4,7 +4,7 @@ from dataclasses import asdict
 
 import pytest
 
-from training.fit import BoosterSettings
+from training.forest import BoosterSettings
 from training.parameters import RANGES, InvalidParameter, changed_settings, changes
 
 USUAL = BoosterSettings()

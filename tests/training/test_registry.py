@@ -24,7 +24,7 @@ from models.evaluation import load_evaluation, report_folder
 from serving.store import Store
 from training import registry
 from training.blank_database import blank_sql, make_blank, sql_file
-from training.fit import BoosterSettings
+from training.forest import BoosterSettings
 from training.narrator import Narrator
 from training.pictures import draw
 from training.promote import promote, roll_back

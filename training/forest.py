@@ -1,0 +1,83 @@
+"""LightGBM with guarded parameters: how a forest is grown."""
+
+from dataclasses import dataclass
+
+import lightgbm
+import numpy as np
+from numpy.typing import NDArray
+
+from models.classifier import Classifier, Forest
+
+FloatArray = NDArray[np.float64]
+Int8Array = NDArray[np.int8]
+
+
+@dataclass(frozen=True, slots=True)
+class BoosterSettings:
+    """LightGBM, guarded: small trees, large leaves, strong penalty.
+
+    On Complete Journey twice the features, tuning and weekly rows added nothing to settings
+    like these (AUC .857 for .858), and they give less away about single customers.
+    """
+
+    rounds: int = 180  # with steps of .05 as good as 300 of .03, in 60 % of the time
+    learning_rate: float = 0.05
+    num_leaves: int = 15
+    most_in_leaf: int = 100  # `min_data_in_leaf` where rows are plenty; see `leaf_size`
+    lambda_l2: float = 10.0
+    feature_fraction: float = 0.5
+    max_bin: int = 127  # half of LightGBM's own: as good here, and a third quicker
+    folds: int = 2  # for the predictions that calibration is fitted on
+
+
+def fit_forest(
+    rows: FloatArray,
+    answers: Int8Array,
+    names: tuple[str, ...],
+    booster: BoosterSettings,
+    seed: int,
+    weights: FloatArray | None = None,
+) -> Classifier:
+    """LightGBM on these rows, not calibrated.
+
+    Parameters
+    ----------
+    rows : ndarray of float64, shape (n, n_features)
+    answers : ndarray of int8, shape (n,)
+    weights : ndarray of float64, shape (n,), optional
+        What each row counts, about 1 on average.
+    """
+    parameters = {
+        "objective": "binary",
+        "learning_rate": booster.learning_rate,
+        "num_leaves": booster.num_leaves,
+        "min_data_in_leaf": leaf_size(len(answers), booster.most_in_leaf),
+        "lambda_l2": booster.lambda_l2,
+        "feature_fraction": booster.feature_fraction,
+        "max_bin": booster.max_bin,
+        "seed": seed,
+        "deterministic": True,
+        "force_row_wise": True,
+        "num_threads": 1,
+        "verbosity": -1,
+    }
+    dataset = lightgbm.Dataset(
+        rows, label=answers, weight=weights, feature_name=list(names), params=parameters
+    )
+    forest = lightgbm.train(
+        parameters, dataset, num_boost_round=rounds(len(answers), booster.rounds)
+    )
+    return Classifier(Forest(forest.model_to_string()), names)
+
+
+def leaf_size(n_rows: int, most: int) -> int:
+    """Smallest leaf: a hundredth of the rows, at least 20, at most `most`."""
+    return min(most, max(20, n_rows // 100))
+
+
+def rounds(n_rows: int, most: int) -> int:
+    """Trees to grow: one for each 55 rows, at least 40, at most `most`.
+
+    On 2,000 answers to surveys 180 trees had a calibration slope of .6, 40 one of 1.
+    """
+    return min(most, max(40, n_rows // 55))
