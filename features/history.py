@@ -57,6 +57,20 @@ class DamagedHistory(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
+class DecisionSignal:
+    """A decision that was made elsewhere, in a pilot or by another system, as a signal tells it.
+
+    `decided_at` in microseconds UTC, `properties` a JSON object as text.
+    """
+
+    customer_id: str
+    decided_at: int
+    communication: str
+    selection_probability: float
+    properties: str
+
+
+@dataclass(frozen=True, slots=True)
 class History:
     """The signals of one home. Making the object touches no disk."""
 
@@ -137,6 +151,19 @@ class History:
                 "order by received_at, occurred_at, customer_id, message_id"
             ).fetchall()
         return [consent_change(*row) for row in found]
+
+    def decisions(self, received_before: int) -> list[DecisionSignal]:
+        """Every `Decision Made` received before a moment, by time and customer."""
+        if not self.parts():
+            return []
+        with self._connection() as connection:
+            found = connection.execute(
+                "select customer_id, occurred_at, communication, selection_probability, "
+                "coalesce(properties, '{}') from history where event = 'Decision Made' "
+                f"and received_at < {int(received_before)} "
+                "order by occurred_at, customer_id, message_id"
+            ).fetchall()
+        return [DecisionSignal(*row) for row in found]
 
     @contextmanager
     def _connection(self) -> Iterator[duckdb.DuckDBPyConnection]:

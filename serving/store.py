@@ -48,6 +48,7 @@ from serving.ledger import (
 )
 from serving.outcome_kinds import NOT_SENT
 from serving.outcomes import Kept, Outcome, Report, keep_outcome, outcomes_of
+from serving.past_decisions import PastDecision, past_decisions
 from serving.records import Decision, Ledger
 from serving.sqlite_file import OldSqlite, opened, require_sqlite, sqlite_version
 from serving.succession import (
@@ -501,6 +502,11 @@ class Store:
         """What each customer's last decision chose; fallbacks and unsent messages left out."""
         with self._reader.connect() as connection:
             return {customer: chosen for customer, chosen in connection.execute(_LAST)}
+
+    def past_decisions(self, before: int) -> list[PastDecision]:
+        """Decisions made before a moment, as they were logged; fallbacks left out."""
+        with self._reader.connect() as connection:
+            return list(past_decisions(connection, before))
 
     def decision_count(self) -> int:
         """How many decisions are on record."""

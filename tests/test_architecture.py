@@ -32,6 +32,7 @@ HOMES = {
         "serving/inbox.py",
         "serving/ledger.py",
         "serving/outcomes.py",
+        "serving/past_decisions.py",
         "serving/sqlite_file.py",
         "serving/store.py",
         "serving/succession.py",

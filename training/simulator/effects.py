@@ -4,6 +4,7 @@ The effects hang on traits and moods that no feature states, and on their produc
 find them only through what they leave behind in signals.
 """
 
+import json
 from dataclasses import dataclass
 from typing import Final
 
@@ -190,10 +191,22 @@ def run_pilot(shop: Shop) -> PilotRound | None:
         "Decision Made",
         who,
         at,
-        Details(channel="email", communication=words, probability=probability),
+        Details(
+            channel="email",
+            communication=words,
+            probability=probability,
+            properties=[_vector_words(one) for one in vector.tolist()],
+        ),
     )
     _send(shop, who[slot > 0], at[slot > 0], slot[slot > 0] - 1, effects)
     return PilotRound(who, at, slot - 1, probability, eligible, effects.value[who])
+
+
+def _vector_words(vector: list[float]) -> str:
+    """How likely each communication was, as a decision logs it; those not allowed left out."""
+    names = (NO_CONTACT, *COMMUNICATIONS)
+    possible = {name: one for name, one in zip(names, vector, strict=True) if one > 0}
+    return json.dumps({"probabilities": possible}, separators=(",", ":"))
 
 
 def _send(

@@ -118,7 +118,7 @@ def test_no_signal_tells_a_hidden_trait(company, signals):
         told |= set(found) | set(found.get("traits", {}))
     assert told == {
         "order_id", "discount", "points", "minutes", "ends_at", "kind",
-        "channel", "purpose", "evidence", "traits", "country", "brews_with",
+        "channel", "purpose", "evidence", "traits", "country", "brews_with", "probabilities",
     }  # fmt: skip
     assert not told & hidden
 
@@ -302,6 +302,25 @@ def test_logged_probabilities_are_two_to_one_for_no_contact(company):
     expected = np.where(silent, 2.0, 1.0) / (eligible + 2.0)
     logged = company.pilot["selection_probability"].to_numpy()
     np.testing.assert_allclose(logged, expected, rtol=1e-12)
+
+
+def test_decisions_carry_the_whole_vector_of_those_allowed(company):
+    decided = of(company.signals["pilot"], "Decision Made")
+    drawn = zip(
+        decided["communication"].to_pylist(),
+        [float(one) for one in decided["selection_probability"].to_pylist()],
+        [json.loads(one)["probabilities"] for one in decided["properties"].to_pylist()],
+        strict=True,
+    )
+    sizes = set()
+    for name, probability, vector in drawn:
+        assert vector[name] == probability
+        assert sum(vector.values()) == pytest.approx(1.0, abs=1e-12)
+        assert min(vector.values()) > 0
+        assert {"no_contact", "newsletter"} <= set(vector)
+        sizes.add(len(vector))
+    allowed = np.stack([chosen_and_eligible(company, one)[1] for one in COMMUNICATIONS])
+    assert sizes == set((allowed.sum(axis=0) + 1).tolist())
 
 
 def test_frequencies_of_the_pilot_match_the_logged_probabilities(company):

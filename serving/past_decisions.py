@@ -1,0 +1,88 @@
+"""Decisions read back from the log, as they were written: what evaluation learns from."""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import sqlalchemy as sa
+from numpy.typing import NDArray
+
+from serving import tables
+
+_COLUMNS: Final = (
+    "customer_id",
+    "as_of",
+    "communication",
+    "arm",
+    "probabilities",
+    "effects",
+    "scores",
+    "stage",
+    "features",
+    "fingerprint",
+    "catalog",
+)
+_QUERY: Final = (
+    sa.select(*(tables.decisions.c[name] for name in _COLUMNS))
+    .where(tables.decisions.c.fallback == 0, tables.decisions.c.as_of < sa.bindparam("before"))
+    .order_by(tables.decisions.c.sequence)
+)
+
+
+@dataclass(frozen=True, slots=True)
+class PastDecision:
+    """One row of the decision log that is no fallback.
+
+    Attributes
+    ----------
+    as_of : int
+        Microseconds UTC.
+    probabilities : mapping of communication to float
+        Over the allowed set, conditional on the arm.
+    stated : mapping of communication to float
+        Effect of those whose effect was assumed then, as the catalog stated it; currency units.
+    scores : mapping of score name to float
+        Those that were known.
+    features : ndarray of float64, shape (n_features,)
+        In the order of the feature set of that `fingerprint`.
+    catalog : str
+        Hash of the catalog that decided.
+    """
+
+    customer_id: str
+    as_of: int
+    communication: str
+    arm: str
+    probabilities: Mapping[str, float]
+    stated: Mapping[str, float]
+    scores: Mapping[str, float]
+    stage: str
+    features: NDArray[np.float64]
+    fingerprint: str
+    catalog: str
+
+
+def past_decisions(connection: sa.Connection, before: int) -> Iterator[PastDecision]:
+    """Decisions made before a moment, in the order in which they were logged."""
+    for row in connection.execute(_QUERY, {"before": before}):
+        candidates = json.loads(row.effects)
+        scores = json.loads(row.scores)
+        yield PastDecision(
+            customer_id=row.customer_id,
+            as_of=row.as_of,
+            communication=row.communication,
+            arm=row.arm,
+            probabilities=json.loads(row.probabilities),
+            stated={
+                each["communication"]: each["expected_effect"]
+                for each in candidates
+                if each["effect_basis"] == "assumed"
+            },
+            scores={name: s["value"] for name, s in scores.items() if s["value"] is not None},
+            stage=row.stage,
+            features=np.frombuffer(row.features, dtype="<f8").astype(np.float64),
+            fingerprint=row.fingerprint,
+            catalog=row.catalog,
+        )
