@@ -1,0 +1,298 @@
+"""What each communication does to a customer beyond silence, with how sure we are.
+
+The effect of communication k on a customer in state s is
+
+    effect_k(s) = sum over terms j of coefficient[k, j] * term_j(s),
+
+in currency units, where a term is a product of state variables: the effect of a reminder may be
+so much of an order, and so much more of an order where churn is likely. The coefficients and
+their covariance come from `training.effects`; all standard errors come from that covariance,
+which spans all communications, so that the difference of two effects has an honest one too.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import isnan
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.stage import STAGES
+from models.expectation import Expectation
+
+FloatArray = NDArray[np.float64]
+Int64Array = NDArray[np.int64]
+
+# What of a customer an effect may depend on; few, because every one of them costs certainty.
+# A score that was not asked for is 0, and so is a feature with nothing to say: the stage, which
+# stands beside them, then tells why.
+_SCORES: Final = (
+    "churn_risk",
+    "repurchase_likelihood",
+    "promoter_likelihood",
+    "expected_margin",
+)
+_FEATURES: Final[Mapping[str, str]] = {
+    "order_value": "average_order_value_365d",
+    "discount_share": "discount_share_365d",
+    "email_engagement": "email_open_rate_90d",
+    "recent_contacts": "contacts_half_life_7d",
+}
+STATE: Final = (
+    *_SCORES,
+    "usual_margin",
+    *_FEATURES,
+    *(f"is_{stage}" for stage in STAGES),
+)
+
+# Effects are shares of money: of an order, or of what the customer usually brings. Each line is
+# a product of state variables; the empty product is one unit of the currency.
+TERMS: Final[tuple[tuple[str, ...], ...]] = (
+    (),
+    ("order_value",),
+    ("order_value", "churn_risk"),
+    ("order_value", "repurchase_likelihood"),
+    ("order_value", "promoter_likelihood"),
+    ("order_value", "discount_share"),
+    ("order_value", "email_engagement"),
+    ("order_value", "recent_contacts"),
+    ("order_value", "order_value"),
+    ("usual_margin",),
+    ("expected_margin",),
+    ("usual_margin", "churn_risk"),
+)
+
+
+class UnknownCommunication(LookupError):
+    """A communication of which nothing was measured."""
+
+
+def state_of(expectation: Expectation, features: Mapping[str, float], stage: str) -> FloatArray:
+    """State of a customer, shape (n_state,), in the order of `STATE`; never NaN."""
+    values = [expectation.value(name) or 0.0 for name in _SCORES]
+    values.append(expectation.usual_margin)
+    values += [_known(features.get(name)) for name in _FEATURES.values()]
+    values += [float(stage == one) for one in STAGES]
+    return np.array(values)
+
+
+def _known(value: float | None) -> float:
+    return 0.0 if value is None or isnan(value) else value
+
+
+def terms_of(
+    states: FloatArray, names: Sequence[str], terms: Sequence[Sequence[str]]
+) -> FloatArray:
+    """Products of state variables, shape (n, n_terms).
+
+    Parameters
+    ----------
+    states : ndarray of float64, shape (n, n_state)
+    names : sequence of str
+        Of the columns of `states`.
+    """
+    columns = {name: states[:, place] for place, name in enumerate(names)}
+    products = np.ones((len(states), len(terms)))
+    for place, term in enumerate(terms):
+        for name in term:
+            products[:, place] *= columns[name]
+    return products
+
+
+@dataclass(frozen=True, slots=True)
+class CustomerEffects:
+    """Measured effects on one customer in currency units; k communications.
+
+    Attributes
+    ----------
+    places : mapping of communication to int
+        Place in the arrays; a communication that is not in it was never measured.
+    values : ndarray of float64, shape (k,)
+    covariance : ndarray of float64, shape (k, k)
+        Of the errors of `values`.
+    usual : ndarray of float64, shape (k,)
+        Mean effect on customers of the same stage.
+    evidence : ndarray of int64, shape (k,)
+        Decisions that the effect was measured on: how often it was chosen by lot.
+    """
+
+    places: Mapping[str, int]
+    values: FloatArray
+    covariance: FloatArray
+    usual: FloatArray
+    evidence: Int64Array
+
+
+NOTHING_MEASURED: Final = CustomerEffects(
+    {}, np.zeros(0), np.zeros((0, 0)), np.zeros(0), np.zeros(0, dtype=np.int64)
+)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EffectModels:
+    """Effects of k communications as functions of the state; d terms.
+
+    Attributes
+    ----------
+    names : tuple of str
+        Communications with evidence, sorted; `no_contact` is what all are measured against.
+    state : tuple of str
+        Variables of the state, in the order in which it is given.
+    terms : tuple of tuple of str
+        See `TERMS`.
+    coefficients : ndarray of float64, shape (k, d)
+    covariance : ndarray of float64, shape (k * d, k * d)
+        Of the errors of the coefficients, communication by communication.
+    evidence : ndarray of int64, shape (k,)
+        Decisions in which the communication was chosen by lot.
+    means : mapping of stage to ndarray of float64, shape (k,)
+        Mean effect of each communication on the customers of a stage who could have had it.
+    mean : ndarray of float64, shape (k,)
+        The same over all stages: for a stage that no decision was made in.
+    """
+
+    names: tuple[str, ...]
+    state: tuple[str, ...]
+    terms: tuple[tuple[str, ...], ...]
+    coefficients: FloatArray
+    covariance: FloatArray
+    evidence: Int64Array
+    means: Mapping[str, FloatArray]
+    mean: FloatArray
+
+    def __eq__(self, other: object) -> bool:
+        """Whether two say the same to the last digit."""
+        return isinstance(other, EffectModels) and tables(self) == tables(other)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def on(self, state: FloatArray, stage: str) -> CustomerEffects:
+        """All effects on one customer.
+
+        Parameters
+        ----------
+        state : ndarray of float64, shape (n_state,)
+            See `state_of`.
+        """
+        x = terms_of(state[np.newaxis], self.state, self.terms)[0]
+        k, d = self.coefficients.shape
+        half = (self.covariance.reshape(k * d * k, d) @ x).reshape(k, d, k)
+        return CustomerEffects(
+            places={name: place for place, name in enumerate(self.names)},
+            values=self.coefficients @ x,
+            covariance=np.einsum("d,kdl->kl", x, half),
+            usual=self.means.get(stage, self.mean),
+            evidence=self.evidence,
+        )
+
+    def effect(self, name: str, state: FloatArray) -> tuple[float, float, int]:
+        """Effect of one communication, its standard error, and the decisions behind it.
+
+        Raises
+        ------
+        UnknownCommunication
+            If nothing was measured of it.
+        """
+        place = self._place(name)
+        x = terms_of(state[np.newaxis], self.state, self.terms)[0]
+        block = self._block(place, place)
+        error = float(np.sqrt(max(0.0, x @ block @ x)))
+        return float(self.coefficients[place] @ x), error, int(self.evidence[place])
+
+    def difference(self, name: str, other: str, state: FloatArray) -> tuple[float, float]:
+        """Effect of `name` less effect of `other`, and the standard error of that.
+
+        Raises
+        ------
+        UnknownCommunication
+            If nothing was measured of one of them.
+        """
+        a, b = self._place(name), self._place(other)
+        x = terms_of(state[np.newaxis], self.state, self.terms)[0]
+        crossed = self._block(a, b)
+        variance = x @ (self._block(a, a) + self._block(b, b) - crossed - crossed.T) @ x
+        value = (self.coefficients[a] - self.coefficients[b]) @ x
+        return float(value), float(np.sqrt(max(0.0, variance)))
+
+    def _place(self, name: str) -> int:
+        if name not in self.names:
+            known = ", ".join(self.names) or "none"
+            raise UnknownCommunication(
+                f"communication '{name}': nothing was measured of it; measured are {known}; "
+                "send it to a part of the customers by lot first"
+            )
+        return self.names.index(name)
+
+    def _block(self, row: int, column: int) -> FloatArray:
+        d = len(self.terms)
+        return self.covariance[row * d : (row + 1) * d, column * d : (column + 1) * d]
+
+
+def tables(models: EffectModels) -> dict[str, object]:
+    """The models as JSON can hold them; `from_tables` reads them back to the last digit."""
+    return {
+        "names": list(models.names),
+        "state": list(models.state),
+        "terms": [list(term) for term in models.terms],
+        "coefficients": models.coefficients.tolist(),
+        "covariance": models.covariance.tolist(),
+        "evidence": models.evidence.tolist(),
+        "means": {stage: values.tolist() for stage, values in models.means.items()},
+        "mean": models.mean.tolist(),
+    }
+
+
+class DamagedEffects(ValueError):
+    """Effects whose parts do not fit together."""
+
+
+def from_tables(found: Mapping[str, object]) -> EffectModels:
+    """Effects as `tables` wrote them.
+
+    Raises
+    ------
+    DamagedEffects
+        If a part is missing or has another shape than the others say, or a number is not finite.
+    """
+    try:
+        models = EffectModels(
+            names=tuple(found["names"]),  # type: ignore[arg-type]
+            state=tuple(found["state"]),  # type: ignore[arg-type]
+            terms=tuple(tuple(term) for term in found["terms"]),  # type: ignore[attr-defined]
+            coefficients=np.array(found["coefficients"], dtype=np.float64),
+            covariance=np.array(found["covariance"], dtype=np.float64),
+            evidence=np.array(found["evidence"], dtype=np.int64),
+            means={
+                stage: np.array(values, dtype=np.float64)
+                for stage, values in found["means"].items()  # type: ignore[attr-defined]
+            },
+            mean=np.array(found["mean"], dtype=np.float64),
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise DamagedEffects(f"effects: {error!r}; {_AGAIN}") from error
+    _check(models)
+    return models
+
+
+_AGAIN: Final = "they are not what training wrote; train again with `nextbest train`"
+
+
+def _check(models: EffectModels) -> None:
+    k, d = len(models.names), len(models.terms)
+    shapes = {
+        "coefficients": (models.coefficients, (k, d)),
+        "covariance": (models.covariance, (k * d, k * d)),
+        "evidence": (models.evidence, (k,)),
+        "mean": (models.mean, (k,)),
+    } | {f"mean of {stage}": (values, (k,)) for stage, values in models.means.items()}
+    for what, (values, shape) in shapes.items():
+        if values.shape != shape:
+            raise DamagedEffects(
+                f"effects: {what} has the shape {values.shape}; must be {shape}; {_AGAIN}"
+            )
+        if not np.isfinite(values).all():
+            raise DamagedEffects(f"effects: {what} holds a number that is not finite; {_AGAIN}")
+    unknown = sorted({name for term in models.terms for name in term} - set(models.state))
+    if unknown:
+        raise DamagedEffects(f"effects: terms of unknown state variables {unknown}; {_AGAIN}")
