@@ -9,9 +9,11 @@ from numpy.typing import NDArray
 
 from features.algebra import FeatureSet
 from models.classifier import Classifier, WrongRows, recency_column
+from models.effects import EffectModels
 from models.expectation import NOTHING_SERVES, Expectation, Reason, Score
 from models.explain import ReasonTexts, reasons
 from models.margin import MarginModel
+from models.ranges import Ranges, ranges_of
 from models.targets import EVER, Target, Targets
 
 FloatArray = NDArray[np.float64]
@@ -69,8 +71,12 @@ class Bundle:
         Share of yes in the training rows.
     absent : mapping of score name to str
         Why a target has no model, to be said wherever its score would stand.
+    ranges : Ranges
+        What values of each feature were seen in training.
     sha256 : str
         Name of the folder; empty until written.
+    effects : EffectModels or None
+        What communications were measured to do; None: nothing was, and the catalog decides.
     """
 
     as_of: int
@@ -84,7 +90,9 @@ class Bundle:
     notes: tuple[str, ...]
     golden: Golden
     absent: Mapping[str, str] = field(default_factory=dict)
+    ranges: Ranges = field(default_factory=Ranges)
     sha256: str = ""
+    effects: EffectModels | None = None
 
     def expect(
         self, row: FloatArray, features: FeatureSet, texts: ReasonTexts | None
@@ -150,7 +158,7 @@ def predictions(bundle: Bundle, rows: FloatArray) -> dict[str, tuple[float, ...]
 
 
 def with_golden_rows(bundle: Bundle, rows: FloatArray) -> Bundle:
-    """The bundle with golden rows made of `rows`, shape (n, n_features), n > 0."""
+    """The bundle with golden rows and ranges made of `rows`, shape (n, n_features), n > 0."""
     levels = (0.02, 0.1, 0.25, 0.5, 0.75, 0.9, 0.98)
     golden = np.array([_quantiles(column, levels) for column in rows.T]).T
     nothing_known = np.where(np.isnan(rows).any(axis=0), np.nan, 0.0)
@@ -158,7 +166,8 @@ def with_golden_rows(bundle: Bundle, rows: FloatArray) -> Bundle:
     as_text = tuple(
         tuple(None if np.isnan(value) else float(value) for value in row) for row in golden
     )
-    return replace(bundle, golden=Golden(as_text, predictions(bundle, golden)))
+    seen = Golden(as_text, predictions(bundle, golden))
+    return replace(bundle, golden=seen, ranges=ranges_of(rows))
 
 
 def _quantiles(column: FloatArray, levels: tuple[float, ...]) -> FloatArray:

@@ -6,6 +6,7 @@ manifest, so a name stands for exactly one content. No pickle: loading runs no c
 
 import hashlib
 import json
+import math
 import os
 import shutil
 from collections.abc import Mapping
@@ -19,14 +20,18 @@ from features.algebra import FeatureSet
 from features.home import write_whole
 from models.bundle import Bundle, Golden, Measured, predictions
 from models.classifier import KINDS, Calibration, Classifier, DamagedModel, Forest, WrongRows
+from models.effects import from_tables as effects_from_tables
+from models.effects import tables as effects_tables
 from models.forest_text import check_forest
 from models.margin import MarginModel
+from models.ranges import Ranges
 from models.targets import InvalidTargets, tables, targets_from_tables
 
 Record = TypeVar("Record")
 
-FORMAT: Final = 2  # of the folder; raise it when an older reader would misread it
+FORMAT: Final = 3  # of the folder; raise it when an older reader would misread it
 GOLDEN_TOLERANCE: Final = 1e-9
+EFFECTS: Final = "effects.json"
 
 
 class DamagedBundle(ValueError):
@@ -109,6 +114,7 @@ def _contents(bundle: Bundle) -> dict[str, str]:
         "targets.json": _json(tables(bundle.targets)),
         "margin.json": _json(asdict(bundle.margin)),
         "golden.json": _json(asdict(bundle.golden)),
+        "ranges.json": _json(asdict(bundle.ranges)),
         "report.json": _json(
             {
                 "metrics": [asdict(each) for each in bundle.metrics],
@@ -117,6 +123,8 @@ def _contents(bundle: Bundle) -> dict[str, str]:
             }
         ),
     }
+    if bundle.effects is not None:
+        contents[EFFECTS] = _json(effects_tables(bundle.effects))
     for name, classifier in bundle.classifiers.items():
         model = asdict(classifier.model)
         if isinstance(classifier.model, Forest):
@@ -191,7 +199,9 @@ def _bundle(manifest: dict[str, object], contents: dict[str, bytes], sha256: str
             {name: tuple(values) for name, values in golden["predictions"].items()},
         ),
         absent={str(name): str(why) for name, why in report["absent"].items()},
+        ranges=_ranges(json.loads(contents["ranges.json"]), len(names)),
         sha256=sha256,
+        effects=effects_from_tables(json.loads(contents[EFFECTS])) if EFFECTS in contents else None,
     )
 
 
@@ -208,6 +218,18 @@ def _classifier(
     return Classifier(
         _record(KINDS[kind], table), names, _record(Calibration, found["calibration"])
     )
+
+
+def _ranges(table: dict[str, object], n_features: int) -> Ranges:
+    ranges = _record(Ranges, table)
+    for each in (ranges.low, ranges.high, ranges.usual, ranges.spread):
+        if len(each) not in (0, n_features) or not all(_is_number(value) for value in each):
+            raise DamagedModel(f"its ranges are not one number, or none, for {n_features} features")
+    return ranges
+
+
+def _is_number(value: object) -> bool:
+    return value is None or (isinstance(value, float | int) and math.isfinite(value))
 
 
 def _record(record: type[Record], table: dict[str, object]) -> Record:

@@ -58,6 +58,7 @@ def test_a_bundle_holds_text_and_json_only(folder: Path) -> None:
         "golden.json",
         "manifest.json",
         "margin.json",
+        "ranges.json",
         "report.json",
         "repurchase_likelihood.json",
         "targets.json",
