@@ -8,6 +8,7 @@ from markupsafe import Markup
 
 from features.algebra import FeatureSet
 from features.signals import EMPTY, SignalColumns
+from models.bands import band
 from serving.answer import Json
 from serving.console import words
 from serving.console.charts import Step, drawn_waterfall, waterfall
@@ -270,7 +271,7 @@ def score_shown(name: str, score: SaidScore, reasons: list[SaidReason]) -> Score
         name=name,
         title=title,
         value=value,
-        band="" if value is None else words.band(value, rate),
+        band="" if value is None else band(value, rate),
         meaning="" if value is None else words.of_a_hundred(name, value, score["window_days"]),
         everybody=words.percent(rate),
         served_by=words.MODELS.get(score["served_by"], words.plain(score["served_by"])),

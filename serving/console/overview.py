@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from models.bands import HIGH, LOW, RAISED, band
 from serving.console.looking import Looking, Said, said_of
-from serving.console.words import HIGH, LOW, SHARES, band
+from serving.console.words import SHARES
 from serving.contact_policy import WAITING_HELPS
 from serving.decision import customer_at
 from serving.records import NO_CONTACT
@@ -16,12 +17,13 @@ from serving.security import log_failure
 
 # Looking at somebody takes 2 ms. Above this many a stable sample stands for all.
 MOST_LOOKED_AT: Final = 5_000
+ABOVE_USUAL: Final = (RAISED, HIGH)
 CART_HOURS: Final = 2.0  # the cart we look for was left about so long ago
 
 
 @dataclass(frozen=True, slots=True)
 class Total:
-    """How many have a high score, and the margin that is expected of them together."""
+    """How many have a raised or high score, and the margin expected of them together."""
 
     score: str
     asked: int
@@ -114,9 +116,9 @@ def any_asked(score: str, found: Sequence[Said]) -> bool:
 
 
 def total(score: str, found: Sequence[Said]) -> Total:
-    """How many have it high, and what they are expected to bring."""
+    """How many have it raised or high, and what they are expected to bring."""
     asked = [one for one in found if value_of(one, score) is not None]
-    high = [one for one in asked if band_of(one, score) == HIGH]
+    high = [one for one in asked if band_of(one, score) in ABOVE_USUAL]
     margin = sum(value_of(one, "expected_margin") or 0.0 for one in high)
     return Total(score, len(asked), len(high), round(margin, 2))
 
@@ -128,7 +130,7 @@ def value_of(one: Said, score: str) -> float | None:
 
 
 def band_of(one: Said, score: str) -> str:
-    """High, medium, low, or nothing where there is no score."""
+    """Low, usual, raised, high, or nothing where there is no score."""
     value = value_of(one, score)
     return "" if value is None else band(value, one["scores"][score]["base_rate"])
 
@@ -172,15 +174,16 @@ def _asked_to_refer(one: Said, looking: Looking) -> bool:
 
 
 def _helped(one: Said, looking: Looking) -> bool:
-    """High risk, and a message whose worth rests on that risk."""
-    at_risk = band_of(one, "churn_risk") == HIGH
+    """Raised risk, and a message whose worth rests on that risk."""
+    at_risk = band_of(one, "churn_risk") in ABOVE_USUAL
     return at_risk and "churn_risk" in looking.rests_on(one["communication"])
 
 
 def _left_alone(one: Said, looking: Looking) -> bool:
     """Sure to buy, little risk, reachable, and yet nothing is worth sending."""
-    sure = band_of(one, "repurchase_likelihood") == HIGH and band_of(one, "churn_risk") == LOW
-    return sure and not _sends(one) and not _flagged(one, "complaint_open")
+    sure = band_of(one, "repurchase_likelihood") in ABOVE_USUAL
+    safe = band_of(one, "churn_risk") == LOW
+    return sure and safe and not _sends(one) and not _flagged(one, "complaint_open")
 
 
 def _held_back(one: Said, looking: Looking) -> bool:
@@ -241,7 +244,7 @@ KINDS: Final = (
     Kind(
         "at_risk",
         "Somebody at risk, helped",
-        "a high churn risk, and a message that is worth more than it costs",
+        "a raised churn risk, and a message that is worth more than it costs",
         _helped,
         _by_net,
     ),

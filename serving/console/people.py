@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
+from models.bands import band
 from serving.answer import Json
 from serving.console import words
 from serving.console.looking import Looking, Said, said_of
@@ -86,7 +87,7 @@ def line(answer: Said, names: tuple[str, ...], looking: Looking) -> Listed:
     for name in names:
         value = value_of(answer, name)
         rate = answer["scores"][name]["base_rate"] if name in answer["scores"] else 0.0
-        scores.append((name, value, "" if value is None else words.band(value, rate)))
+        scores.append((name, value, "" if value is None else band(value, rate)))
     return Listed(
         answer["customer_id"],
         answer["stage"],

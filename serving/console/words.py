@@ -76,23 +76,11 @@ BASES: Final[Mapping[str, str]] = {
     "measured": "measured on customers drawn by lot",
 }
 MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-HIGH, MEDIUM, LOW = "High", "Medium", "Low"
-# A score is called high if its odds are at least twice those of everybody, low at half of them.
-# Odds and not shares, so that a base rate of 60 % leaves room for "high" too.
-TIMES: Final = 2.0
 
 
 def plain(name: str) -> str:
     """A name of ours as words: ``won_back`` -> ``won back``."""
     return name.replace("_", " ")
-
-
-def band(value: float, base_rate: float) -> str:
-    """Whether a probability is high, medium or low beside that of everybody."""
-    odds, usual = value * (1 - base_rate), base_rate * (1 - value)
-    if odds >= TIMES * usual:
-        return HIGH
-    return LOW if TIMES * odds <= usual else MEDIUM
 
 
 def of_a_hundred(score: str, value: float, window_days: int) -> str:
