@@ -17,12 +17,10 @@ _COLUMNS: Final = (
     "communication",
     "arm",
     "probabilities",
-    "effects",
     "scores",
     "stage",
     "features",
     "fingerprint",
-    "catalog",
 )
 _QUERY: Final = (
     sa.select(*(tables.decisions.c[name] for name in _COLUMNS))
@@ -41,14 +39,10 @@ class PastDecision:
         Microseconds UTC.
     probabilities : mapping of communication to float
         Over the allowed set, conditional on the arm.
-    stated : mapping of communication to float
-        Effect of those whose effect was assumed then, as the catalog stated it; currency units.
     scores : mapping of score name to float
         Those that were known.
     features : ndarray of float64, shape (n_features,)
         In the order of the feature set of that `fingerprint`.
-    catalog : str
-        Hash of the catalog that decided.
     """
 
     customer_id: str
@@ -56,18 +50,15 @@ class PastDecision:
     communication: str
     arm: str
     probabilities: Mapping[str, float]
-    stated: Mapping[str, float]
     scores: Mapping[str, float]
     stage: str
     features: NDArray[np.float64]
     fingerprint: str
-    catalog: str
 
 
 def past_decisions(connection: sa.Connection, before: int) -> Iterator[PastDecision]:
     """Decisions made before a moment, in the order in which they were logged."""
     for row in connection.execute(_QUERY, {"before": before}):
-        candidates = json.loads(row.effects)
         scores = json.loads(row.scores)
         yield PastDecision(
             customer_id=row.customer_id,
@@ -75,14 +66,8 @@ def past_decisions(connection: sa.Connection, before: int) -> Iterator[PastDecis
             communication=row.communication,
             arm=row.arm,
             probabilities=json.loads(row.probabilities),
-            stated={
-                each["communication"]: each["expected_effect"]
-                for each in candidates
-                if each["effect_basis"] == "assumed"
-            },
             scores={name: s["value"] for name, s in scores.items() if s["value"] is not None},
             stage=row.stage,
             features=np.frombuffer(row.features, dtype="<f8").astype(np.float64),
             fingerprint=row.fingerprint,
-            catalog=row.catalog,
         )

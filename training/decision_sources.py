@@ -1,0 +1,270 @@
+"""Where logged decisions come from: the store's own log, and signals of pilots elsewhere.
+
+Both must tell the whole vector of probabilities, for without it nobody knows what else could
+have been chosen. What is left out is counted and said.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from math import isfinite
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.batch import feature_matrix
+from features.history import DecisionSignal, History
+from features.home import Home
+from features.signals import SignalLog, is_anonymous
+from features.stage import STAGES, stage
+from models.effects import STATE, state_of
+from models.expectation import Expectation, Score
+from serving.arbitration import candidate
+from serving.decision import UNSCORED, Engine
+from serving.past_decisions import PastDecision
+from serving.records import ARMS, NO_CONTACT
+from serving.store import Store
+from training.dataset import data_end
+from training.decision_log import LoggedDecisions
+from training.rewards import rewards_after
+
+FloatArray = NDArray[np.float64]
+
+ROUNDING: Final = 1e-6  # how far a vector written as text may be from summing to 1
+
+HOLDOUT: Final = "of the holdout, which nothing is learned from"
+NO_VECTOR: Final = (
+    'without the probability of each alternative; write properties {"probabilities": '
+    '{"no_contact": 0.5, ...}} for every communication that could have been chosen'
+)
+BAD_VECTOR: Final = (
+    "with probabilities that do not sum to 1 over the communications that could have been chosen, "
+    "or differ from selection_probability"
+)
+UNKNOWN_ARM: Final = f"of an arm that is none of {', '.join(ARMS)}"
+UNKNOWN_CUSTOMER: Final = "of customers without signals"
+SAME_TWICE: Final = "that the decision log holds already"
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """One decision that was drawn by lot, wherever it was made.
+
+    Attributes
+    ----------
+    decided_at : int
+        Microseconds UTC.
+    stage : str or None
+        None: nobody wrote it down, and it is worked out from the signals of that moment. So
+        are `scores` and `features`.
+    features : ndarray of float64, shape (n_features,), or None
+    """
+
+    customer_id: str
+    decided_at: int
+    chosen: str
+    probabilities: Mapping[str, float]
+    arm: str
+    stage: str | None = None
+    scores: Mapping[str, float] | None = None
+    features: FloatArray | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """Logged decisions, and how many others were left out for which reason."""
+
+    log: LoggedDecisions
+    left_out: Mapping[str, int]
+
+    def lines(self) -> list[str]:
+        """In words, for people."""
+        log = self.log
+        lines = [
+            f"{len(log):,} decisions about {len(np.unique(log.customer)):,} customers, "
+            f"{log.censored:,} of them with a horizon that is not over (censored)"
+        ]
+        return lines + [f"left out: {n:,} {why}" for why, n in self.left_out.items()]
+
+
+def gather(home: Home, engine: Engine, as_of: int) -> Gathered:
+    """Decisions of a home that are known at `as_of`, with what came after.
+
+    Raises
+    ------
+    NothingToLearn
+        If no signal was received before `as_of`.
+    """
+    history = History(home.signals)
+    log = history.load(received_before=as_of)
+    with Store.open(home.store) as store:
+        past = store.past_decisions(as_of)
+    drawn, left_out = drawn_from(past, history.decisions(as_of), engine)
+    return gathered(drawn, log, engine, data_end(log, as_of), left_out)
+
+
+def drawn_from(
+    past: Iterable[PastDecision], signals: Iterable[DecisionSignal], engine: Engine
+) -> tuple[list[Drawn], Counter[str]]:
+    """Decisions of both sources, and how many were left out for which reason.
+
+    A logged feature vector is used if it is of the present feature set; else features are
+    computed again as of that moment.
+    """
+    left_out: Counter[str] = Counter()
+    drawn = []
+    for one in past:
+        if one.arm == "holdout":
+            left_out[HOLDOUT] += 1
+            continue
+        same = one.fingerprint == engine.features.fingerprint
+        features = one.features if same and len(one.features) == len(engine.features) else None
+        drawn.append(
+            Drawn(
+                one.customer_id,
+                one.as_of,
+                one.communication,
+                one.probabilities,
+                one.arm,
+                one.stage,
+                one.scores,
+                features,
+            )
+        )
+    known = {(one.customer_id, one.decided_at, one.chosen) for one in drawn}
+    for signal in signals:
+        found = _drawn_of(signal)
+        if isinstance(found, str):
+            left_out[found] += 1
+        elif (found.customer_id, found.decided_at, found.chosen) in known:
+            left_out[SAME_TWICE] += 1
+        else:
+            drawn.append(found)
+    return drawn, left_out
+
+
+def _drawn_of(signal: DecisionSignal) -> Drawn | str:
+    """The decision that a signal tells of; or why nothing can be learned from it."""
+    said = json.loads(signal.properties)
+    arm = said.get("arm", "policy")
+    if arm not in ARMS:
+        return UNKNOWN_ARM
+    if arm == "holdout":
+        return HOLDOUT
+    vector = said.get("probabilities")
+    if not isinstance(vector, dict) or NO_CONTACT not in vector:
+        return NO_VECTOR
+    numbers = [one for one in vector.values() if isinstance(one, int | float)]
+    whole = len(numbers) == len(vector) and all(isfinite(one) and one >= 0 for one in numbers)
+    if not whole or abs(sum(numbers) - 1.0) > ROUNDING:
+        return BAD_VECTOR
+    told = vector.get(signal.communication, 0.0)
+    if not told > 0 or abs(told - signal.selection_probability) > ROUNDING:
+        return BAD_VECTOR
+    return Drawn(signal.customer_id, signal.decided_at, signal.communication, vector, arm)
+
+
+def gathered(
+    drawn: Sequence[Drawn],
+    log: SignalLog,
+    engine: Engine,
+    end: int,
+    left_out: Mapping[str, int] | None = None,
+) -> Gathered:
+    """The table of decisions, with states, stated effects and rewards.
+
+    Parameters
+    ----------
+    end : int
+        End of the data, microseconds UTC: later decisions, and signals received later, do not
+        exist.
+    """
+    counts = Counter(left_out or {})
+    places = {customer_id: place for place, customer_id in enumerate(log.customer_ids)}
+    kept = [one for one in drawn if one.decided_at < end]
+    strangers = sum(one.customer_id not in places for one in kept)
+    if strangers:
+        counts[UNKNOWN_CUSTOMER] += strangers
+    kept = [one for one in kept if one.customer_id in places]
+    # Nobody's order of reading matters: the same decisions make the same table.
+    kept.sort(key=lambda one: (places[one.customer_id], one.decided_at, one.chosen))
+
+    names = _names(kept, engine)
+    index = {name: place for place, name in enumerate(names)}
+    who = np.array([places[one.customer_id] for one in kept], dtype=np.int64)
+    at = np.array([one.decided_at for one in kept], dtype=np.int64)
+    probabilities = np.zeros((len(kept), len(names)))
+    for row, one in enumerate(kept):
+        for name, probability in one.probabilities.items():
+            probabilities[row, index[name]] = probability
+    probabilities /= probabilities.sum(axis=1, keepdims=True)  # less the rounding of a text
+
+    stages, state, prior = _as_seen(kept, feature_matrix(engine.features, log, who, at), engine)
+    people, customer = np.unique(who, return_inverse=True)
+    table = LoggedDecisions(
+        names=names,
+        customer_ids=tuple(log.customer_ids[place] for place in people.tolist()),
+        customer=customer.astype(np.int64),
+        decided_at=at,
+        chosen=np.array([index[one.chosen] for one in kept], dtype=np.int64),
+        probabilities=probabilities,
+        arm=np.array([ARMS.index(one.arm) for one in kept], dtype=np.int8),
+        stage=np.array([STAGES.index(one) for one in stages], dtype=np.int64),
+        state=state,
+        prior=np.array(prior).reshape(len(kept), -1) if kept else np.zeros((0, len(names))),
+        reward=rewards_after(log, who, at, engine.policy, end),
+    )
+    return Gathered(table, dict(counts))
+
+
+def _names(drawn: Iterable[Drawn], engine: Engine) -> tuple[str, ...]:
+    """No contact, the catalog in its order, then what only the past knew."""
+    catalog = tuple(engine.catalog.communications)
+    past = {name for one in drawn for name in one.probabilities}
+    return (NO_CONTACT, *catalog, *sorted(past - {NO_CONTACT, *catalog}))
+
+
+def _as_seen(
+    drawn: Sequence[Drawn], rows: FloatArray, engine: Engine
+) -> tuple[list[str], FloatArray, list[list[float]]]:
+    """Stage, state and stated effects of each decision's customer at its moment."""
+    names = _names(drawn, engine)
+    state = np.zeros((len(drawn), len(STATE)))
+    stages, prior = [], []
+    for row, one in enumerate(drawn):
+        values = rows[row] if one.features is None else one.features
+        named = dict(zip(engine.features.names, values.tolist(), strict=True))
+        at_stage = one.stage
+        if at_stage is None:
+            at_stage = stage(named, is_anonymous(one.customer_id), engine.stage_windows)
+        expectation = _expectation(one, values, engine)
+        stages.append(at_stage)
+        state[row] = state_of(expectation, named, at_stage)
+        prior.append(list(_stated(names, expectation, engine)))
+    return stages, state, prior
+
+
+def _expectation(one: Drawn, values: FloatArray, engine: Engine) -> Expectation:
+    """What was expected then: as logged; where nothing was, what the bundle would have said."""
+    bundle = engine.bundle
+    if bundle is None or is_anonymous(one.customer_id):
+        return UNSCORED
+    if one.scores is None:
+        return bundle.expect(values, engine.features, None)
+    scores = {name: Score(name, value, 0, 0.0, "") for name, value in one.scores.items()}
+    usual = bundle.margin.usual(values[np.newaxis], engine.features.names)[0] if scores else 0.0
+    return Expectation(scores, float(usual))
+
+
+def _stated(names: Sequence[str], expectation: Expectation, engine: Engine) -> Iterator[float]:
+    """Effect that the catalog states of each communication; NaN where it states none."""
+    for name in names:
+        entry = engine.catalog.communications.get(name)
+        if name == NO_CONTACT:
+            yield 0.0
+        elif entry is None:
+            yield float("nan")
+        else:
+            yield candidate(entry, expectation, 0.0, engine.policy).expected_effect
