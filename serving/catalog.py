@@ -3,25 +3,40 @@
 import hashlib
 import math
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
+from features.signals import CHANNELS, MINUTE
 from models.expectation import SCORES
-from serving.records import CHANNELS, CLASSES, FLAGS, NO_CONTACT, STAGES
+from serving.catalog_keys import (
+    capacity_of,
+    check_moment,
+    condition_of,
+    dates_of,
+    duration_of,
+    events_of,
+    factors_of,
+    number_or_zero,
+    source_of,
+    stages_of,
+    truth_or,
+    words_of,
+)
+from serving.communication import Communication as Communication
+from serving.communication import Condition as Condition
+from serving.communication import Moment as Moment
+from serving.communication import Prior as Prior
+from serving.records import CLASSES, FLAGS, NO_CONTACT
 from serving.toml_table import Table, did_you_mean, read_toml
 
 SHIPPED: Final = Path(__file__).with_name("catalog.toml")
 PURPOSES: Final = ("marketing", "service", "research")
 
-# An effect is money, so exactly one factor of a prior is money and the rest are probabilities.
-# "1" stands for one unit of the currency: the effect is the same for everybody.
-MONEY_FACTORS: Final = ("expected_margin", "usual_margin", "1")
-PROBABILITY_FACTORS: Final = ("churn_risk", "repurchase_likelihood", "promoter_likelihood")
+ROWS: Final = tuple(f"CM{number}" for number in range(1, 58))
 
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,63}")
-_CONDITION: Final = re.compile(r"\s*([a-z][a-z0-9_]*)\s*(<=|>=|==|!=|<|>)\s*(-?\d+(?:\.\d+)?)\s*")
 _KEYS: Final = (
     "title",
     "channel",
@@ -32,125 +47,58 @@ _KEYS: Final = (
     "requires_flags",
     "blocked_by_flags",
     "where",
+    "trigger",
+    "after",
+    "delay",
+    "within",
+    "cancel_on",
     "cost",
     "window_days",
     "discount_pct",
+    "terms",
+    "valid_from",
+    "valid_until",
+    "capacity_per_week",
+    "sells",
+    "approved",
+    "human",
+    "rows",
     "prior",
 )
 _PRIOR_KEYS: Final = ("share", "share_sd", "of", "opt_out", "weight", "source", "reviewed")
 
+Value = TypeVar("Value")
+
 
 class InvalidCatalog(ValueError):
-    """A mistake in `catalog.toml`."""
+    """Mistakes in `catalog.toml`; the message is the first, `mistakes` are all of them."""
 
-
-@dataclass(frozen=True, slots=True)
-class Condition:
-    """``feature op number``: the whole grammar of `where`. Nothing is ever evaluated as code."""
-
-    feature: str
-    op: str
-    number: float
-
-    @property
-    def text(self) -> str:
-        """The condition as it is written in the file."""
-        return f"{self.feature} {self.op} {self.number:g}"
-
-    def holds(self, value: float | None) -> bool:
-        """Whether the value meets the condition; what is not known meets none."""
-        if value is None or math.isnan(value):
-            return False
-        match self.op:
-            case "<":
-                return value < self.number
-            case "<=":
-                return value <= self.number
-            case ">":
-                return value > self.number
-            case ">=":
-                return value >= self.number
-            case "==":
-                return value == self.number
-        return value != self.number
-
-
-@dataclass(frozen=True, slots=True)
-class Prior:
-    """What the company believes a communication does, until evidence says better.
-
-    Attributes
-    ----------
-    share : float
-        Effect as a share of the product `of`; may be negative.
-    share_sd : float
-        Standard deviation of `share`: how sure the company is.
-    of : tuple of str
-        Factors: exactly one of `MONEY_FACTORS`, any of `PROBABILITY_FACTORS`.
-    opt_out : float
-        Probability that this message makes the customer opt out.
-    weight : float
-        How many decisions of evidence the belief is worth.
-    source : str
-        Where the numbers come from.
-    reviewed : bool
-        False: nobody stands behind the numbers, so the communication is never chosen.
-    """
-
-    share: float
-    share_sd: float
-    of: tuple[str, ...]
-    opt_out: float
-    weight: float
-    source: str
-    reviewed: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Communication:
-    """One entry of the catalog.
-
-    Attributes
-    ----------
-    personal : bool
-        False: the same content for everybody, so that a visitor may see it without consent.
-    requires_flags : tuple of str
-        At least one of them must be up; empty: none is needed.
-    blocked_by_flags : tuple of str
-        None of them may be up.
-    window_days : int
-        How long the communication is given to work; it is not repeated meanwhile.
-    discount_pct : float
-        Reduction offered, in percent; 0: none.
-    """
-
-    name: str
-    title: str
-    channel: str
-    message_class: str
-    purpose: str
-    personal: bool
-    stages: tuple[str, ...]
-    requires_flags: tuple[str, ...]
-    blocked_by_flags: tuple[str, ...]
-    where: tuple[Condition, ...]
-    cost: float
-    window_days: int
-    discount_pct: float
-    prior: Prior
-
-    @property
-    def needs_consent(self) -> bool:
-        """Marketing to a person does; service, and content alike for all, do not."""
-        return self.message_class == "marketing" and self.personal
+    def __init__(self, first: str, others: Iterable[str] = ()) -> None:
+        self.mistakes = (first, *others)
+        more = len(self.mistakes) - 1
+        rest = f" (and {more} more; `nextbest catalog check` names them all)" if more else ""
+        super().__init__(first + rest)
 
 
 @dataclass(frozen=True, slots=True)
 class Catalog:
-    """All communications by name, in the order of the file, and the file's hash."""
+    """All communications by name, in the order of the file, and the file's hash.
+
+    Attributes
+    ----------
+    events : tuple of str
+        What moments wait for, or end by; `Customer.last_at` tells when each last happened.
+    """
 
     communications: Mapping[str, Communication]
     sha256: str
+    events: tuple[str, ...] = ()
+
+    @property
+    def limited(self) -> tuple[str, ...]:
+        """Communications with so many places a week."""
+        entries = self.communications.values()
+        return tuple(entry.name for entry in entries if entry.capacity_per_week is not None)
 
 
 def load_catalog(path: Path, feature_names: Collection[str]) -> Catalog:
@@ -165,19 +113,143 @@ def load_catalog(path: Path, feature_names: Collection[str]) -> Catalog:
     Raises
     ------
     InvalidCatalog
-        With the entry, the key, the value seen and what is allowed.
+        With the entry, the key, the value seen and what is allowed, of every mistake.
     """
     file, content = read_toml(path, InvalidCatalog)
     if not file.values:
         raise InvalidCatalog(
             f"{path.name}: holds no communication; add one, or copy the shipped catalog"
         )
-    names = (*feature_names, *SCORES)
-    entries = {name: _communication(file, name, names) for name in file.values}
-    return Catalog(entries, f"sha256:{hashlib.sha256(content).hexdigest()}")
+    reader = _Reader((*feature_names, *SCORES), [])
+    entries: dict[str, Communication] = {}
+    for name in file.values:
+        entry = reader.communication(file, name)
+        if entry is not None:
+            entries[name] = entry
+    reader.mistakes.extend(_wrong_sequences(file, entries))
+    if reader.mistakes:
+        raise InvalidCatalog(reader.mistakes[0], reader.mistakes[1:])
+    return Catalog(entries, f"sha256:{hashlib.sha256(content).hexdigest()}", _events(entries))
 
 
-def _communication(file: Table, name: str, names: Collection[str]) -> Communication:
+def _events(entries: Mapping[str, Communication]) -> tuple[str, ...]:
+    """Every event that some moment waits for or ends by, once."""
+    moments = [entry.moment for entry in entries.values() if entry.moment is not None]
+    named = (name for moment in moments for name in (*moment.trigger, *moment.cancel_on))
+    return tuple(dict.fromkeys(named))
+
+
+def _wrong_sequences(file: Table, entries: Mapping[str, Communication]) -> Iterator[str]:
+    """Steps that follow nothing, or that come after themselves."""
+    follows = {e.name: e.moment.after for e in entries.values() if e.moment and e.moment.after}
+    for name, before in follows.items():
+        place = f"{file.place}: communication '{name}': after '{before}'"
+        if before not in file.values:
+            remedy = did_you_mean(before, file.values) or "; name the step before it"
+            yield f"{place} is not in the catalog{remedy}"
+            continue
+        seen = {name}
+        while before in follows and before not in seen:
+            seen.add(before)
+            before = follows[before]
+        if before == name:
+            yield f"{place} comes after '{name}' itself; begin the sequence with a trigger"
+
+
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    """Reads entry by entry, and goes on after a mistake, so that all of them are found."""
+
+    names: Collection[str]
+    mistakes: list[str]
+
+    def take(self, how: Callable[[], Value], instead: Value) -> Value:
+        """What is read; `instead` where it is wrong, which is noted."""
+        try:
+            return how()
+        except InvalidCatalog as error:
+            self.mistakes.extend(error.mistakes)
+            return instead
+
+    def allow(self, table: Table, keys: Collection[str]) -> None:
+        """Note every key but these."""
+        for key in table.values:
+            one = Table(table.place, {key: None}, table.error)
+            self.take(lambda one=one: one.allow(*keys), None)  # type: ignore[misc]
+
+    def communication(self, file: Table, name: str) -> Communication | None:
+        """One entry; None if it is no table, or has no proper name."""
+        entry = self.take(lambda: _entry(file, name), None)
+        if entry is None:
+            return None
+        self.allow(entry, _KEYS)
+        message_class = self.take(lambda: entry.one_of("class", CLASSES), CLASSES[0])
+        valid_from, valid_until = self.take(lambda: dates_of(entry), (None, None))
+        return Communication(
+            name=name,
+            title=self.take(lambda: entry.text("title"), ""),
+            channel=self.take(lambda: entry.one_of("channel", CHANNELS), ""),
+            message_class=message_class,
+            purpose=self.take(lambda: entry.one_of("purpose", PURPOSES), ""),
+            personal=self.take(lambda: truth_or(entry, "personal", True), True),
+            stages=self.take(lambda: stages_of(entry, message_class), ()),
+            requires_flags=self.take(lambda: words_of(entry, "requires_flags", FLAGS), ()),
+            blocked_by_flags=self.take(lambda: words_of(entry, "blocked_by_flags", FLAGS), ()),
+            where=self.conditions(entry),
+            cost=self.take(lambda: entry.number("cost", 0, math.inf), 0.0),
+            window_days=self.take(lambda: entry.whole("window_days", 1, 365), 1),
+            discount_pct=self.take(lambda: number_or_zero(entry, "discount_pct", 100), 0.0),
+            prior=self.prior(entry),
+            capacity_per_week=self.take(lambda: capacity_of(entry), None),
+            sells=self.take(lambda: truth_or(entry, "sells", True), True),
+            moment=self.moment(entry),
+            valid_from=valid_from,
+            valid_until=valid_until,
+            terms=self.take(lambda: entry.text("terms") if entry.has("terms") else "", ""),
+            approved=self.take(lambda: truth_or(entry, "approved", True), True),
+            human=self.take(lambda: truth_or(entry, "human", False), False),
+            rows=self.take(lambda: words_of(entry, "rows", ROWS), ()),
+        )
+
+    def conditions(self, entry: Table) -> tuple[Condition, ...]:
+        """`where`, condition by condition."""
+        none: tuple[str, ...] = ()
+        texts = self.take(lambda: entry.texts("where") if entry.has("where") else (), none)
+        found = (self.take(lambda t=t: condition_of(entry, t, self.names), None) for t in texts)  # type: ignore[misc]
+        return tuple(condition for condition in found if condition is not None)
+
+    def moment(self, entry: Table) -> Moment | None:
+        """When its time comes; None where the entry names neither a trigger nor a step before."""
+        trigger = self.take(lambda: events_of(entry, "trigger"), ())
+        after = self.take(lambda: entry.text("after") if entry.has("after") else "", "")
+        cancel_on = self.take(lambda: events_of(entry, "cancel_on"), ())
+        delay = self.take(lambda: duration_of(entry, "delay", 0) if entry.has("delay") else 0, 0)
+        waits = entry.has("trigger") or entry.has("after")
+        within = self.take(lambda: duration_of(entry, "within", MINUTE) if waits else 0, 0)
+        self.take(lambda: check_moment(entry, trigger, cancel_on), None)
+        return Moment(trigger, after, delay, within, cancel_on) if waits else None
+
+    def prior(self, entry: Table) -> Prior:
+        """What the company believes, and where that comes from."""
+        none = Table(entry.place, {}, entry.error)
+        prior = self.take(lambda: entry.table("prior"), none)
+        if prior is none:
+            return Prior(0.0, 0.0, ("1",), 0.0, 1.0, "", False)
+        self.allow(prior, _PRIOR_KEYS)
+        source = self.take(lambda: source_of(prior), "")
+        reviewed = self.take(lambda: truth_or(prior, "reviewed", True), False)
+        return Prior(
+            share=self.take(lambda: prior.number("share", -1000, 1000), 0.0),
+            share_sd=self.take(lambda: prior.number("share_sd", 0, 1000), 0.0),
+            of=self.take(lambda: factors_of(prior), ("1",)),
+            opt_out=self.take(lambda: number_or_zero(prior, "opt_out", 1), 0.0),
+            weight=self.take(lambda: prior.number("weight", 1, 1_000_000), 1.0),
+            source=source,
+            reviewed=reviewed and bool(source),
+        )
+
+
+def _entry(file: Table, name: str) -> Table:
     if name == NO_CONTACT or not _NAME.fullmatch(name):
         raise file.wrong(
             f"communication '{name}': the name must be small letters, digits and _, "
@@ -185,89 +257,4 @@ def _communication(file: Table, name: str, names: Collection[str]) -> Communicat
         )
     if not isinstance(file.values[name], dict):
         raise file.wrong(f"unknown key '{name}'; each communication is a table, such as [{name}]")
-    entry = Table(f"{file.place}: communication '{name}'", file.table(name).values, file.error)
-    entry.allow(*_KEYS)
-    return Communication(
-        name=name,
-        title=entry.text("title"),
-        channel=entry.one_of("channel", CHANNELS),
-        message_class=entry.one_of("class", CLASSES),
-        purpose=entry.one_of("purpose", PURPOSES),
-        personal=entry.truth("personal") if entry.has("personal") else True,
-        stages=_stages(entry),
-        requires_flags=_flags(entry, "requires_flags"),
-        blocked_by_flags=_flags(entry, "blocked_by_flags"),
-        where=_conditions(entry, names),
-        cost=entry.number("cost", 0, math.inf),
-        window_days=entry.whole("window_days", 1, 365),
-        discount_pct=entry.number("discount_pct", 0, 100) if entry.has("discount_pct") else 0.0,
-        prior=_prior(entry),
-    )
-
-
-def _stages(entry: Table) -> tuple[str, ...]:
-    stages = entry.some_of("stages", STAGES)
-    if not stages:
-        raise entry.wrong(f"stages is empty; name at least one of {', '.join(STAGES)}")
-    if "visitor" in stages and entry.values.get("personal", True):
-        raise entry.wrong(
-            "stages names 'visitor', of whom nothing personal may be used; "
-            "write personal = false, or take 'visitor' out"
-        )
-    return stages
-
-
-def _flags(entry: Table, key: str) -> tuple[str, ...]:
-    return entry.some_of(key, FLAGS) if entry.has(key) else ()
-
-
-def _conditions(entry: Table, names: Collection[str]) -> tuple[Condition, ...]:
-    if not entry.has("where"):
-        return ()
-    conditions = []
-    for text in entry.texts("where"):
-        parts = _CONDITION.fullmatch(text)
-        if parts is None:
-            raise entry.wrong(
-                f"where '{text}'; must read 'feature op number' with one of "
-                "< <= > >= == !=, such as 'days_since_last_order >= 30'"
-            )
-        feature, op, number = parts.groups()
-        if feature not in names:
-            hint = did_you_mean(feature, names) or "; `nextbest features` lists them all"
-            raise entry.wrong(f"where '{text}': unknown feature '{feature}'{hint}")
-        conditions.append(Condition(feature, op, float(number)))
-    return tuple(conditions)
-
-
-def _prior(entry: Table) -> Prior:
-    prior = entry.table("prior")
-    prior.allow(*_PRIOR_KEYS)
-    source = prior.values.get("source", "")
-    if not isinstance(source, str):
-        raise prior.wrong(f"source {source!r}; must be a text in quotation marks")
-    reviewed = prior.truth("reviewed") if prior.has("reviewed") else True
-    return Prior(
-        share=prior.number("share", -1000, 1000),
-        share_sd=prior.number("share_sd", 0, 1000),
-        of=_factors(prior),
-        opt_out=prior.number("opt_out", 0, 1) if prior.has("opt_out") else 0.0,
-        weight=prior.number("weight", 1, 1_000_000),
-        source=source.strip(),
-        reviewed=reviewed and bool(source.strip()),
-    )
-
-
-def _factors(prior: Table) -> tuple[str, ...]:
-    """``"churn_risk * expected_margin"`` as a tuple of its factors."""
-    allowed = (*PROBABILITY_FACTORS, *MONEY_FACTORS)
-    factors = tuple(factor.strip() for factor in prior.text("of").split("*"))
-    for factor in factors:
-        prior.known("of", factor, allowed)
-    money = [factor for factor in factors if factor in MONEY_FACTORS]
-    if len(money) != 1 or len(set(factors)) != len(factors):
-        raise prior.wrong(
-            f"of '{prior.text('of')}'; must hold exactly one of {', '.join(MONEY_FACTORS)} "
-            f"and each of {', '.join(PROBABILITY_FACTORS)} at most once"
-        )
-    return factors
+    return Table(f"{file.place}: communication '{name}'", file.table(name).values, file.error)
