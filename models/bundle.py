@@ -11,9 +11,11 @@ from features.algebra import FeatureSet
 from models.classifier import Classifier, WrongRows, recency_column
 from models.effects import EffectModels
 from models.expectation import NOTHING_SERVES, Expectation, Reason, Score
-from models.explain import ReasonTexts, reasons
+from models.explain import reasons
+from models.language import Quantity, phrase
 from models.margin import MarginModel
 from models.ranges import Ranges, ranges_of
+from models.reason_texts import ReasonTexts
 from models.targets import EVER, Target, Targets
 
 FloatArray = NDArray[np.float64]
@@ -116,14 +118,15 @@ class Bundle:
         rows = row[np.newaxis]
         scores: dict[str, Score] = {}
         said: list[Reason] = []
+        usual = self.ranges.usual
         for target in self.targets.targets:
             if target.name in self.classifiers:
                 classifier = self.classifiers[target.name]
                 score = scores[target.name] = self._score(target, classifier, rows)
                 if texts is not None and score.value is not None:
-                    said.extend(reasons(score, classifier, row, features, texts))
+                    said.extend(reasons(score, classifier, row, features, texts, usual))
             elif target.name in self.absent:
-                note = f"no model: {self.absent[target.name]}"
+                note = phrase("no model: {why}", why=self.absent[target.name])
                 scores[target.name] = Score(
                     target.name, None, target.window_days, 0.0, NOTHING_SERVES, note
                 )
@@ -134,18 +137,20 @@ class Bundle:
             self.margin.base,
             self.margin.served_by,
         )
-        usual = float(self.margin.usual(rows, self.feature_names)[0])
-        return Expectation(scores, usual, tuple(said))
+        margin = float(self.margin.usual(rows, self.feature_names)[0])
+        return Expectation(scores, margin, tuple(said))
 
     def _score(self, target: Target, classifier: Classifier, rows: FloatArray) -> Score:
         silent = rows[0, recency_column(self.feature_names)]
         value, note = None, ""
         if np.isnan(silent):
-            note = "not asked: no order on record"
+            note = phrase("not asked: no order on record")
         elif target.at_risk_days == EVER or silent <= target.at_risk_days:
             value = float(classifier.predict(rows)[0])
         else:
-            note = f"not asked: no order in the last {target.at_risk_days} days"
+            note = phrase(
+                "not asked: no order in the last {time}", time=Quantity(target.at_risk_days, "days")
+            )
         rate, served_by = self.base_rates[target.name], classifier.served_by
         return Score(target.name, value, target.window_days, rate, served_by, note)
 

@@ -8,7 +8,7 @@ from features.definitions import FEATURES
 from features.home import Home
 from features.signals import EMPTY
 from models.bundle_files import DamagedBundle, load_bundle
-from models.explain import load_reason_texts
+from models.reason_texts import load_reason_texts
 from serving import catalog, policy
 from serving.catalog import load_catalog
 from serving.decision import Engine, customer_at, propose

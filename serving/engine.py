@@ -6,7 +6,7 @@ from typing import Final
 from features.algebra import FeatureSet
 from features.stage import StageWindows
 from models.bundle import Bundle
-from models.explain import ReasonTexts
+from models.reason_texts import ReasonTexts
 from models.targets import CHURN
 from serving.catalog import Catalog
 from serving.policy import Policy, memory_days

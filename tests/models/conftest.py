@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from features.definitions import FEATURES
 from models.bundle import Bundle, Golden, with_golden_rows
 from models.classifier import Calibration, Classifier, Forest, Logistic, RecencyRule
-from models.explain import ReasonTexts, load_reason_texts
 from models.margin import MarginModel
+from models.reason_texts import ReasonTexts, load_reason_texts
 from models.targets import load_targets
 
 FloatArray = NDArray[np.float64]

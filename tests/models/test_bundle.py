@@ -13,7 +13,7 @@ from features.definitions import FEATURES
 from models.bundle import Bundle, predictions
 from models.bundle_files import DamagedBundle, load_bundle, write_bundle
 from models.classifier import WrongRows
-from models.explain import ReasonTexts
+from models.reason_texts import ReasonTexts
 
 FloatArray = NDArray[np.float64]
 WIDTH = len(FEATURES)

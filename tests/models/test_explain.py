@@ -1,30 +1,17 @@
-import re
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as some
 from numpy.typing import NDArray
 
 from features.algebra import FeatureSet
 from features.definitions import FEATURES
 from models.classifier import BaseRate, Classifier, Logistic
 from models.expectation import Score
-from models.explain import (
-    FORBIDDEN,
-    InvalidReasonTexts,
-    ReasonTexts,
-    load_reason_texts,
-    reasons,
-    sentence,
-    shown,
-    starting_point,
-)
+from models.explain import against_direction, reasons, starting_point
+from models.reason_texts import ReasonTexts
 
 FloatArray = NDArray[np.float64]
-SHIPPED = Path(__file__).parents[2] / "serving" / "reasons.toml"
 
 
 def score_of(model: Classifier, row: FloatArray) -> Score:
@@ -121,84 +108,56 @@ def test_a_score_without_a_value_is_not_explained(texts: ReasonTexts) -> None:
         reasons(score, model, a_row(), FEATURES, texts)
 
 
-@given(share=some.floats(0, 1), value=some.floats(-1e6, 1e6, allow_nan=False))
-def test_every_shipped_sentence_can_be_said(share: float, value: float) -> None:
-    texts = load_reason_texts(SHIPPED, FEATURES)
-    rng = np.random.default_rng(int(share * 1e6))
-    values = {name: np.nan if rng.random() < share else value for name in FEATURES.names}
-    for feature in FEATURES.features:
-        said = sentence(feature, values, FEATURES, texts)
-        assert said.endswith(".")
-        assert len(said) <= 140
-        assert not FORBIDDEN.search(said)
-        assert not re.search(r"[{}]|nan|--", said)
+def test_what_pulls_against_its_direction_is_not_said(texts: ReasonTexts) -> None:
+    """Many orders that raise the risk of churn: points for all other signals, no sentence."""
+    usual = tuple(0.0 for _ in FEATURES.names)
+    model, row = weighing(orders_84d=3.0, spend_84d=1.0), a_row()
+    open_said = reasons(score_of(model, row), model, row, FEATURES, texts)
+    assert [reason.code for reason in open_said] == ["FREQUENCY", "SPEND"]
+    said = reasons(score_of(model, row), model, row, FEATURES, texts, usual)
+    assert [reason.code for reason in said] == ["SPEND", "OTHER"]
+    assert said[1].points == pytest.approx(open_said[0].points)
+    assert not any("Orders" in reason.text for reason in said)
 
 
-def test_sentences_show_the_values_of_the_row(texts: ReasonTexts) -> None:
-    by_name = {feature.name: feature for feature in FEATURES.features}
-    values = dict.fromkeys(FEATURES.names, float("nan"))
-    assert sentence(by_name["days_since_last_order"], values, FEATURES, texts) == (
-        "No order on record yet."
-    )
-    values["days_since_last_order"] = 73.6
-    assert sentence(by_name["days_since_last_order"], values, FEATURES, texts) == (
-        "Last order was 74 days ago; it is the only one so far."
-    )
-    values["usual_gap_days"] = 28.2
-    assert sentence(by_name["days_since_last_order"], values, FEATURES, texts) == (
-        "Last order was 74 days ago; this customer usually orders every 28 days."
-    )
-    values["subscription_days_left"] = -3.0
-    assert sentence(by_name["subscription_days_left"], values, FEATURES, texts) == (
-        "The subscription ended 3 days ago."
-    )
+def test_another_feature_of_the_group_speaks_instead(texts: ReasonTexts) -> None:
+    usual = tuple(0.0 for _ in FEATURES.names)
+    model, row = weighing(orders_84d=3.0, orders_28d=1.0), a_row()
+    (reason,) = reasons(score_of(model, row), model, row, FEATURES, texts, usual)
+    assert reason.code == "FREQUENCY"
+    assert reason.text.startswith("Orders in the last 28 days")
 
 
-@pytest.mark.parametrize(
-    ("value", "unit", "words"),
-    [
-        (0.4, "days", "less than a day"),
-        (0.0, "days", "0 days"),
-        (1.2, "days", "1 day"),
-        (1234.0, "days", "1,234 days"),
-        (0.347, "share", "35 %"),
-        (1234.5, "currency", "1,234.50"),
-        (3.0, "orders", "3"),
-        (4.5, "points", "4.5"),
-        (-2.0, "tickets", "-2"),
-    ],
-)
-def test_units_choose_the_format(value: float, unit: str, words: str) -> None:
-    assert shown(value, unit) == words
+@pytest.mark.parametrize("kind", ["forest", "regression", "rule"])
+def test_points_still_add_up_without_what_is_not_said(
+    kind: str, rows: FloatArray, texts: ReasonTexts, request: pytest.FixtureRequest
+) -> None:
+    model = request.getfixturevalue(kind)
+    usual = tuple(np.nanmedian(rows, axis=0).tolist())
+    for row in rows[:60]:
+        score = score_of(model, row)
+        said = reasons(score, model, row, FEATURES, texts, usual)
+        total = 100 * starting_point(model, row) + sum(reason.points for reason in said)
+        assert score.value is not None
+        assert total == pytest.approx(100 * score.value, abs=1e-9)
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "words"),
+    ("score", "value", "usual", "part", "against"),
     [
-        ("[groups.recency]", "[groups.recencey]", "unknown key 'recencey'; did you mean 'recency'"),
-        ("[features.nps_last]", "[features.nps_lst]", "'nps_lst'; did you mean 'nps_last'?"),
-        ("{value} of 10", "{vlaue} of 10", "unknown placeholder 'vlaue'; did you mean 'value'?"),
-        ("{value} of 10", "{value.real} of 10", "placeholder '{value.real}'; must be a plain name"),
-        ("{value} of 10", "{value of 10", "write {value}, {label} or {a feature's name}"),
-        ("Usually orders", "Leaves because of orders", "says 'because'; a score shows what goes"),
-        ("rest = ", "rst = ", "unknown key 'rst'; did you mean 'rest'?"),
-        ('rest = "All other signals together."', "", "no text 'rest'; it has no default; add it"),
-        ('missing = "No order on record yet."', "", "group 'recency' needs both 'text' and 'missi"),
-        ('"Usually orders every {value}."', "7", "7; must be text in quotes; correct it"),
-        ("[groups.recency]", "[[groups.recency]]", "must be a table; write [groups.recency]"),
-        ("[groups.recency]", "[groups.recency", "not TOML"),
-        ('"No order on record yet."', '"No order."\nmising = "x"', "did you mean 'missing'?"),
+        ("churn_risk", 9.0, 4.0, 0.3, True),  # more orders than usual raise the risk
+        ("churn_risk", 9.0, 4.0, -0.3, False),
+        ("churn_risk", 1.0, 4.0, -0.3, True),  # fewer lower it
+        ("churn_risk", 1.0, 4.0, 0.3, False),
+        ("repurchase_likelihood", 9.0, 4.0, -0.3, True),
+        ("churn_risk", 4.0, 4.0, 0.3, False),  # the usual number says nothing
+        ("churn_risk", float("nan"), 4.0, 0.3, False),
+        ("churn_risk", 9.0, None, 0.3, False),
+        ("promoter_likelihood", 9.0, 4.0, -0.3, False),  # no direction is declared
     ],
 )
-def test_a_mistake_in_the_texts_is_named(tmp_path: Path, old: str, new: str, words: str) -> None:
-    text = SHIPPED.read_text(encoding="utf-8")
-    assert old in text
-    path = tmp_path / "reasons.toml"
-    path.write_text(text.replace(old, new, 1), encoding="utf-8")
-    with pytest.raises(InvalidReasonTexts, match=re.escape(words)):
-        load_reason_texts(path, FEATURES)
-
-
-def test_missing_texts_are_named(tmp_path: Path) -> None:
-    with pytest.raises(InvalidReasonTexts, match="no such file; `nextbest init` writes one"):
-        load_reason_texts(tmp_path / "reasons.toml")
+def test_a_part_goes_against_its_direction(
+    score: str, value: float, usual: float | None, part: float, against: bool
+) -> None:
+    feature = FEATURES.features[FEATURES.names.index("orders_84d")]
+    assert against_direction(feature, score, value, usual, part) is against

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from features.definitions import FEATURES
-from models.explain import FORBIDDEN
+from models.reason_texts import FORBIDDEN
 from serving import contact_policy, desk, eligibility, records
 from serving.console import words
 from serving.console.customer import plain_change
