@@ -101,6 +101,11 @@ def consent_change(
     )
 
 
+def channel_of(word: object) -> str:
+    """Our name of the channel that a vendor's word means; empty where it means none."""
+    return _CHANNEL_WORDS.get(plain(word), "")
+
+
 def plain(word: object) -> str:
     """A word in small letters without signs: ``E-Mail`` becomes ``email``."""
     return str(word).strip().lower().replace("-", "").replace("_", " ")

@@ -1,42 +1,62 @@
-"""Contact policy: may we send this now? Objection, pause, consent, discounts, caps."""
+"""Contact policy: may we send this now? Objection, pauses, consent, caps, and times of silence."""
 
 import datetime as dt
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import chain
 from typing import Final
 
 from features.signals import DAY, SECOND
+from features.traits import PREFERRED_CHANNEL, channels_named
 from serving.catalog import Communication
-from serving.policy import ANY, Cap, Policy
-from serving.records import Consent, Contact, Ledger, Refusal
+from serving.policy import ANY, HOUSEHOLD, Cap, Policy
+from serving.records import Consent, Contact, Ledger, OptOut, Pause, Refusal
+from serving.refusals import NEVER, Obstacle, refusal_of
 
 NO_CONSENT: Final = Consent(given=False, basis="none")
 
+# These outrank whether a communication suits the customer at all.
+OBJECTION: Final = "objection"
+PAUSED: Final = "paused"
+ENDED: Final = "ended"
+FOREMOST: Final = (OBJECTION, PAUSED, ENDED)
+
 REPETITION: Final = "repetition"
+COOL_OFF: Final = "cool_off"
+AFTER_ORDER: Final = "after_order"
 CAP: Final = "cap"
-WAITING_HELPS: Final = (REPETITION, CAP)  # rules that let go as time passes
+# Rules that let go as time passes. They are asked last, so that a refusal under one of them
+# needs nothing but time.
+WAITING_HELPS: Final = (REPETITION, COOL_OFF, AFTER_ORDER, CAP)
+
+CAPACITY_DAYS: Final = 7
+# Messages that reach out to the customer. What waits in a chat or an app disturbs nobody, so a
+# stated preference between channels is not about it.
+REACHING_OUT: Final = ("email", "sms", "push", "call", "post")
 
 
 def refusal_now(entry: Communication, ledger: Ledger, policy: Policy, as_of: int) -> Refusal | None:
-    """The first rule that forbids the message now, or None.
+    """Every rule that forbids the message now, as one refusal; None if it may be sent."""
+    return refusal_of(entry.name, obstacles_now([entry], ledger, policy, as_of)[entry.name])
 
-    The order is that of weight: an objection outlives everything, then the pause, consent,
-    the height of a discount, repetition and the caps.
+
+def obstacles_now(
+    entries: Iterable[Communication], ledger: Ledger, policy: Policy, as_of: int
+) -> dict[str, tuple[Obstacle, ...]]:
+    """What stands in the way of each message now, by its name; nothing if it may be sent.
+
+    The order is that of weight: an objection outlives everything, then the pauses, the end of
+    the relationship, the stated channel, consent, the height of a discount, free places; and
+    last whatever time alone brings: repetition, times of silence, and the caps.
     """
-    marketing = entry.message_class == "marketing"
-    if marketing and ledger.objected:
-        return objection(entry.name)
-    if marketing and ledger.paused:
-        return Refusal(entry.name, "paused", "the crisis switch is turned off")
-    if entry.needs_consent and not consent_for(entry, ledger, policy).given:
-        wanted = f"consent to {entry.channel}:{entry.purpose} is on record"
-        return Refusal(entry.name, "consent", wanted)
-    if entry.discount_pct > policy.max_discount_pct:
-        return Refusal(entry.name, "max_discount", f"max_discount_pct >= {entry.discount_pct:g}")
-    return _repetition(entry, ledger, as_of) or _full_cap(entry, ledger, policy, as_of)
-
-
-def objection(communication: str) -> Refusal:
-    """Refusal of marketing to somebody who objected to it."""
-    return Refusal(communication, "objection", "the customer takes the objection back")
+    now = _now(ledger, policy, as_of)
+    return {
+        entry.name: (
+            *chain.from_iterable(rule(entry, now) for rule in _STANDING_RULES),
+            *_timed(entry, now),
+        )
+        for entry in entries
+    }
 
 
 def consent_for(entry: Communication, ledger: Ledger, policy: Policy) -> Consent:
@@ -57,16 +77,12 @@ def consent_for(entry: Communication, ledger: Ledger, policy: Policy) -> Consent
 
 
 def free_again_at(entry: Communication, ledger: Ledger, policy: Policy) -> int:
-    """When repetition and caps let the message through if nothing else is sent.
+    """When time alone lets the message through if nothing else is sent.
 
-    Microseconds UTC; a moment of the past if they do already.
+    Microseconds UTC; a moment of the past if it does already.
     """
-    frees = [_repeatable_at(entry, ledger)]
-    for cap in policy.caps:
-        if _concerns(cap, entry.channel, entry.message_class):
-            at = sorted(contact.at for contact in _counted(cap, ledger))
-            frees.append(_slot_free_at(cap, at))
-    return max(frees)
+    timed = _timed(entry, _now(ledger, policy, _LONG_AGO))
+    return max((each.until for each in timed), default=_LONG_AGO)
 
 
 def moment(at: int) -> str:
@@ -74,50 +90,194 @@ def moment(at: int) -> str:
     return f"{dt.datetime.fromtimestamp(at // SECOND, dt.UTC):%Y-%m-%d %H:%M} UTC"
 
 
-_NEVER: Final = 2**62  # later than any date; a cap of zero never has a free slot
 _LONG_AGO: Final = -(2**62)
 
 
-def _repetition(entry: Communication, ledger: Ledger, as_of: int) -> Refusal | None:
-    """No communication is sent again while the last one is given time to work."""
-    again = _repeatable_at(entry, ledger)
-    if again <= as_of:
-        return None
-    change = f"{entry.window_days} days have passed since it was last sent: {moment(again)}"
-    return Refusal(entry.name, REPETITION, change)
+# ---- What is the same for every entry ----------------------------------------------------
 
 
-def _repeatable_at(entry: Communication, ledger: Ledger) -> int:
-    sent = [contact.at for contact in ledger.contacts if contact.communication == entry.name]
-    return max(sent) + entry.window_days * DAY if sent else _LONG_AGO
+@dataclass(frozen=True, slots=True)
+class _CapState:
+    """A cap, how much of it is used, and when it lets one more through."""
+
+    cap: Cap
+    used: int
+    until: int
 
 
-def _full_cap(entry: Communication, ledger: Ledger, policy: Policy, as_of: int) -> Refusal | None:
-    for cap in policy.caps:
-        if not _concerns(cap, entry.channel, entry.message_class):
-            continue
-        since = as_of - cap.days * DAY
-        used = sum(contact.at > since for contact in _counted(cap, ledger))
-        if used >= cap.most:
-            change = (
-                f"fewer than {cap.most} contacts (channel {cap.channel}, class "
-                f"{cap.message_class}) in {cap.days} days, now {used}"
-            )
-            return Refusal(entry.name, CAP, change)
-    return None
+@dataclass(frozen=True, slots=True)
+class _Now:
+    ledger: Ledger
+    policy: Policy
+    as_of: int
+    last_sent: Mapping[str, int]
+    caps: tuple[_CapState, ...]
+
+
+def _now(ledger: Ledger, policy: Policy, as_of: int) -> _Now:
+    last_sent: dict[str, int] = {}
+    for contact in ledger.contacts:
+        last_sent[contact.communication] = max(
+            contact.at, last_sent.get(contact.communication, _LONG_AGO)
+        )
+    caps = tuple(_cap_state(cap, ledger, as_of) for cap in policy.caps)
+    return _Now(ledger, policy, as_of, last_sent, caps)
+
+
+def _cap_state(cap: Cap, ledger: Ledger, as_of: int) -> _CapState:
+    """How far a cap is used up; planned contacts, later than now, count as well."""
+    counted: Iterable[Contact] = ledger.contacts
+    if cap.per == HOUSEHOLD:
+        counted = chain(ledger.contacts, *ledger.household.values())
+    at = sorted(c.at for c in counted if _concerns(cap, c.channel, c.message_class))
+    since = as_of - cap.days * DAY
+    return _CapState(cap, sum(each > since for each in at), _slot_free_at(cap, at))
 
 
 def _slot_free_at(cap: Cap, at: list[int]) -> int:
     """When fewer than `cap.most` of the contacts at these ascending moments are within the cap."""
     if cap.most == 0:
-        return _NEVER
+        return NEVER
     return at[-cap.most] + cap.days * DAY if len(at) >= cap.most else _LONG_AGO
-
-
-def _counted(cap: Cap, ledger: Ledger) -> list[Contact]:
-    """Contacts of the kind a cap is about; planned ones, later than now, count as well."""
-    return [c for c in ledger.contacts if _concerns(cap, c.channel, c.message_class)]
 
 
 def _concerns(cap: Cap, channel: str, message_class: str) -> bool:
     return cap.channel in (ANY, channel) and cap.message_class in (ANY, message_class)
+
+
+# ---- Rules that stand until something changes --------------------------------------------
+
+
+def _objected(entry: Communication, now: _Now) -> Iterator[Obstacle]:
+    if now.ledger.objected and entry.message_class == "marketing":
+        yield Obstacle(OBJECTION, "the customer takes the objection back")
+
+
+def _held_back(entry: Communication, now: _Now) -> Iterator[Obstacle]:
+    """The crisis switch; each pause that holds the message back is one change."""
+    for pause in now.ledger.pauses:
+        if pause.holds_back(entry.channel, entry.message_class, now.ledger.situation):
+            yield Obstacle(PAUSED, f"pause {pause.number} is turned off ({told(pause)})")
+
+
+def told(pause: Pause) -> str:
+    """A pause in words: what it is about, and why."""
+    about = [
+        f"{name} {value}"
+        for name, value in (
+            ("channel", pause.channel),
+            ("stage", pause.stage),
+            ("flag", pause.flag),
+        )
+        if value != ANY
+    ]
+    return f"{' and '.join(about) or 'everything'}: {pause.reason}"
+
+
+def _relationship_ended(entry: Communication, now: _Now) -> Iterator[Obstacle]:
+    """After the end no marketing; what is only for then, such as a farewell, goes out once."""
+    if now.ledger.situation.stage != ENDED:
+        return
+    if entry.message_class == "marketing":
+        yield Obstacle(ENDED, "a person takes up the relationship again")
+    elif entry.stages == (ENDED,) and entry.name in now.ledger.sent_ever:
+        yield Obstacle(ENDED, "it has not been sent: after the end it is sent once")
+
+
+def _other_channel_preferred(entry: Communication, now: _Now) -> Iterator[Obstacle]:
+    """A stated preference binds marketing that reaches out."""
+    wanted = channels_named(now.ledger.traits.get(PREFERRED_CHANNEL, ""))
+    if (
+        wanted
+        and entry.message_class == "marketing"
+        and entry.channel in REACHING_OUT
+        and entry.channel not in wanted
+    ):
+        yield Obstacle(
+            "preferred_channel",
+            f"the customer prefers {entry.channel}, not {' or '.join(wanted)}",
+        )
+
+
+def _no_consent(entry: Communication, now: _Now) -> Iterator[Obstacle]:
+    if entry.needs_consent and not consent_for(entry, now.ledger, now.policy).given:
+        yield Obstacle("consent", f"consent to {entry.channel}:{entry.purpose} is on record")
+
+
+def _too_dear_an_offer(entry: Communication, now: _Now) -> Iterator[Obstacle]:
+    if entry.discount_pct > now.policy.max_discount_pct:
+        yield Obstacle("max_discount", f"max_discount_pct >= {entry.discount_pct:g}")
+
+
+def _no_place_left(entry: Communication, now: _Now) -> Iterator[Obstacle]:
+    most = entry.capacity_per_week
+    taken = now.ledger.taken.get(entry.name, 0)
+    if most is not None and taken >= most:
+        yield Obstacle(
+            "capacity",
+            f"fewer than {most} places are taken in {CAPACITY_DAYS} days, now {taken}",
+        )
+
+
+_Rule = Callable[[Communication, _Now], Iterator[Obstacle]]
+_STANDING_RULES: Final[tuple[_Rule, ...]] = (
+    _objected,
+    _held_back,
+    _relationship_ended,
+    _other_channel_preferred,
+    _no_consent,
+    _too_dear_an_offer,
+    _no_place_left,
+)
+
+
+# ---- Rules that time removes -------------------------------------------------------------
+
+
+def _timed(entry: Communication, now: _Now) -> Iterator[Obstacle]:
+    """Rules of time that hold the message back beyond `as_of`."""
+    sent = now.last_sent.get(entry.name)
+    if sent is not None:
+        yield from _pass(now, REPETITION, (sent, entry.window_days, "it was last sent"))
+    if entry.message_class == "marketing":
+        yield from _times_of_silence(entry, now)
+    for state in now.caps:
+        if state.until > now.as_of and _concerns(state.cap, entry.channel, entry.message_class):
+            yield Obstacle(CAP, _fewer(state), state.until)
+
+
+def _times_of_silence(entry: Communication, now: _Now) -> Iterator[Obstacle]:
+    situation, days = now.ledger.situation, now.policy.cool_off
+    if situation.resolved_at is not None:
+        resolved = (situation.resolved_at, days.after_complaint_days, "a ticket was resolved")
+        yield from _pass(now, COOL_OFF, resolved)
+    for gone in now.ledger.opt_outs:
+        if gone.channel != entry.channel and _left_something(gone, now.policy):
+            off = (gone.at, days.after_opt_out_days, f"the customer turned {gone.channel} off")
+            yield from _pass(now, COOL_OFF, off)
+    if entry.sells and situation.ordered_at is not None:
+        yield from _pass(
+            now, AFTER_ORDER, (situation.ordered_at, days.after_order_days, "the last order")
+        )
+
+
+def _left_something(gone: OptOut, policy: Policy) -> bool:
+    return gone.had_said_yes or (gone.channel, "marketing") in policy.assumed_consents
+
+
+def _pass(now: _Now, rule: str, wait: tuple[int, float, str]) -> Iterator[Obstacle]:
+    """So many days must pass since something; nothing if they have."""
+    at, days, what = wait
+    until = at + int(days * DAY)
+    if until > now.as_of:
+        change = f"{days:g} days have passed since {what}: {moment(until)}"
+        yield Obstacle(rule, change, until)
+
+
+def _fewer(state: _CapState) -> str:
+    cap = state.cap
+    whose = " of the household" if cap.per == HOUSEHOLD else ""
+    return (
+        f"fewer than {cap.most} contacts{whose} (channel {cap.channel}, class "
+        f"{cap.message_class}) in {cap.days} days, now {state.used}"
+    )

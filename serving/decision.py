@@ -8,8 +8,9 @@ Nothing here reads a clock, a file or a random number. The moment, the signals a
 number are given, so that every decision can be repeated and comes out the same.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from math import isnan
 from typing import Final
 
 import numpy as np
@@ -17,15 +18,16 @@ import numpy as np
 from features.batch import feature_row
 from features.signals import CONTACT_EVENTS, DAY, HOUR, SignalColumns, code, is_anonymous
 from features.stage import stage
+from features.traits import TIME_ZONE
 from models.expectation import Expectation
 from serving.arbitration import SILENCE, fatigue_price, ranked
 from serving.catalog import Communication
-from serving.contact_policy import NO_CONSENT, WAITING_HELPS, consent_for, objection, refusal_now
+from serving.contact_policy import FOREMOST, NO_CONSENT, consent_for, obstacles_now
 from serving.eligibility import eligible
 from serving.engine import Engine
 from serving.exploration import arm_of, choose, epsilon_for, selection_probabilities
 from serving.flags import flags_up
-from serving.policy import Policy
+from serving.moments import last_occurrences, obstacles_of_past, over_at
 from serving.records import (
     NO_CONTACT,
     Contact,
@@ -33,8 +35,10 @@ from serving.records import (
     Decision,
     Ledger,
     Refusal,
+    Situation,
     Versions,
 )
+from serving.refusals import both, refusal_of
 from serving.timing import timing_of_message, timing_of_silence
 
 __all__ = [
@@ -71,6 +75,8 @@ class Proposal:
         Those that suit the customer.
     refusals : tuple of Refusal
         Those that do not, and what would have to change.
+    left_out : tuple of Refusal
+        What the caller rules out; part of `refusals` as well.
     """
 
     customer: Customer
@@ -78,6 +84,7 @@ class Proposal:
     flags: tuple[str, ...]
     entries: tuple[Communication, ...]
     refusals: tuple[Refusal, ...]
+    left_out: tuple[Refusal, ...] = ()
 
 
 def decide(customer: Customer, engine: Engine, ledger: Ledger, uniform: float) -> Decision:
@@ -95,18 +102,25 @@ def decide(customer: Customer, engine: Engine, ledger: Ledger, uniform: float) -
     return settle(propose(customer, engine), engine, ledger, uniform)
 
 
-def propose(customer: Customer, engine: Engine, objected: bool = False) -> Proposal:
+def propose(
+    customer: Customer,
+    engine: Engine,
+    objected: bool = False,
+    left_out: tuple[Refusal, ...] = (),
+) -> Proposal:
     """What is likely to come, and which communications suit. The slow half; needs no lock.
 
     Parameters
     ----------
     objected : bool
         Whether the customer objected to marketing: then no score is computed at all.
+    left_out : tuple of Refusal
+        What the caller rules out.
     """
     expectation = UNSCORED if objected else expectation_of(customer, engine)
     flags = flags_up(customer.features, expectation, engine.policy)
     entries, refusals = eligible(customer, flags, expectation, engine.catalog)
-    return Proposal(customer, expectation, flags, entries, refusals)
+    return _narrowed(Proposal(customer, expectation, flags, entries, refusals, left_out))
 
 
 def settle(proposal: Proposal, engine: Engine, ledger: Ledger, uniform: float) -> Decision:
@@ -127,7 +141,8 @@ def settle(proposal: Proposal, engine: Engine, ledger: Ledger, uniform: float) -
         proposal = _without_scores_or_marketing(proposal, engine)
 
     # Consent, caps and the crisis switch, as they stand at this moment.
-    allowed, refused = _allowed_now(proposal.entries, ledger, policy, as_of)
+    ledger = replace(ledger, situation=_situation(proposal))
+    allowed, refused, free_at = _allowed_now(proposal, ledger, engine)
 
     # What each message is worth beyond silence, and less what it costs; the best comes first.
     fatigue = fatigue_price(ledger.contacts, policy.fatigue, as_of)
@@ -142,11 +157,13 @@ def settle(proposal: Proposal, engine: Engine, ledger: Ledger, uniform: float) -
     # On what ground it is sent, and when.
     if name == NO_CONTACT:
         consent = NO_CONSENT
-        timing = timing_of_silence(_only_waiting(refused, engine), ledger, policy, as_of)
+        timing = timing_of_silence(free_at, policy, as_of)
     else:
         entry = engine.catalog.communications[name]
         consent = consent_for(entry, ledger, policy)
-        timing = timing_of_message(entry, policy, as_of)
+        timing = timing_of_message(entry, policy, as_of, ledger.traits.get(TIME_ZONE, ""))
+        over = over_at(entry, engine.catalog, customer.last_at, ledger, as_of)
+        timing = timing.ended_by(over)
 
     return Decision(
         customer_id=customer.customer_id,
@@ -156,7 +173,7 @@ def settle(proposal: Proposal, engine: Engine, ledger: Ledger, uniform: float) -
         arm_share=arm.share,
         probabilities=probabilities,
         ranked=candidates,
-        refusals=proposal.refusals + refused,
+        refusals=refused,
         expectation=proposal.expectation,
         stage=customer.stage,
         flags=proposal.flags,
@@ -185,7 +202,8 @@ def customer_at(customer_id: str, signals: SignalColumns, as_of: int, engine: En
     features = dict(zip(engine.features.names, row.tolist(), strict=True))
     anonymous = is_anonymous(customer_id)
     at_stage = stage(features, anonymous, engine.stage_windows)
-    return Customer(customer_id, as_of, anonymous, features, at_stage)
+    last_at = last_occurrences(signals, as_of, engine.catalog.events)
+    return Customer(customer_id, as_of, anonymous, features, at_stage, last_at)
 
 
 def contacts_in_signals(signals: SignalColumns, as_of: int, days: int) -> tuple[Contact, ...]:
@@ -211,40 +229,82 @@ def expectation_of(customer: Customer, engine: Engine) -> Expectation:
 
 
 def _allowed_now(
-    entries: Iterable[Communication], ledger: Ledger, policy: Policy, as_of: int
-) -> tuple[tuple[Communication, ...], tuple[Refusal, ...]]:
-    """Those that may be sent at this moment, and refusals of the others."""
-    allowed, refused = [], []
-    for entry in entries:
-        refusal = refusal_now(entry, ledger, policy, as_of)
+    proposal: Proposal, ledger: Ledger, engine: Engine
+) -> tuple[tuple[Communication, ...], tuple[Refusal, ...], tuple[int, ...]]:
+    """What may be sent now, refusals of all else, and when time alone frees some of them.
+
+    A refusal names all that stands in the way of its communication: that it does not suit the
+    customer, and whatever of the contact policy would stop it too.
+    """
+    unsuited = {refusal.communication: refusal for refusal in proposal.refusals}
+    customer, catalog = proposal.customer, engine.catalog
+    entries, as_of = catalog.communications.values(), customer.as_of
+    policy_says = obstacles_now(entries, ledger, engine.policy, as_of)
+    found = {
+        entry.name: (
+            *policy_says[entry.name],
+            *obstacles_of_past(entry, catalog, customer.last_at, ledger, as_of),
+        )
+        for entry in entries
+    }
+    refused, free_at = [], []
+    for name, obstacles in found.items():
+        suits, sendable = unsuited.get(name), refusal_of(name, obstacles)
+        outranks = sendable is not None and sendable.rule in FOREMOST
+        refusal = both(sendable, suits) if outranks else both(suits, sendable)
         if refusal is None:
-            allowed.append(entry)
-        else:
-            refused.append(refusal)
-    return tuple(allowed), tuple(refused)
+            continue
+        refused.append(refusal)
+        if refusal.until is not None:
+            free_at.append(refusal.until)
+    allowed = tuple(entry for entry in proposal.entries if not found[entry.name])
+    return allowed, tuple(refused), tuple(free_at)
+
+
+def _narrowed(proposal: Proposal) -> Proposal:
+    """The proposal without what the caller rules out; those refusals name the caller first."""
+    left_out = {refusal.communication: refusal for refusal in proposal.left_out}
+    if not left_out:
+        return proposal
+    unsuited = {refusal.communication: refusal for refusal in proposal.refusals}
+    joined = {name: both(left_out.get(name), unsuited.get(name)) for name in left_out | unsuited}
+    return replace(
+        proposal,
+        entries=tuple(entry for entry in proposal.entries if entry.name not in left_out),
+        refusals=tuple(refusal for refusal in joined.values() if refusal is not None),
+    )
+
+
+def _situation(proposal: Proposal) -> Situation:
+    """What of the customer the contact policy asks for."""
+    customer = proposal.customer
+    return Situation(
+        stage=customer.stage,
+        flags=proposal.flags,
+        ordered_at=_moment_of(customer, "days_since_last_order"),
+        resolved_at=_moment_of(customer, "days_since_ticket_resolved"),
+    )
+
+
+def _moment_of(customer: Customer, feature: str) -> int | None:
+    """When it was that a feature counts the days since; None if it never was."""
+    days = customer.features[feature]
+    return None if isnan(days) else customer.as_of - round(days * DAY)
 
 
 def _without_scores_or_marketing(proposal: Proposal, engine: Engine) -> Proposal:
-    """An objector is not scored, and of all reasons against marketing the objection is named."""
-    customer, catalog = proposal.customer, engine.catalog
+    """An objector is not scored, and whether marketing would suit is not asked: none is sent."""
+    customer, listed = proposal.customer, engine.catalog.communications
     flags = (*flags_up(customer.features, UNSCORED, engine.policy), "objector")
-    entries, refusals = eligible(customer, flags, UNSCORED, catalog)
-    named = tuple(
-        objection(refusal.communication)
-        if catalog.communications[refusal.communication].message_class == "marketing"
-        else refusal
-        for refusal in refusals
+    entries, refusals = eligible(customer, flags, UNSCORED, engine.catalog)
+    others = tuple(each for each in refusals if not _is_marketing(listed[each.communication]))
+    return _narrowed(
+        replace(proposal, expectation=UNSCORED, flags=flags, entries=entries, refusals=others)
     )
-    return replace(proposal, expectation=UNSCORED, flags=flags, entries=entries, refusals=named)
 
 
-def _only_waiting(refused: Iterable[Refusal], engine: Engine) -> list[Communication]:
-    """Communications that time alone would let through."""
-    return [
-        engine.catalog.communications[refusal.communication]
-        for refusal in refused
-        if refusal.rule in WAITING_HELPS
-    ]
+def _is_marketing(entry: Communication) -> bool:
+    return entry.message_class == "marketing"
 
 
 # ---- When we cannot decide ---------------------------------------------------------------

@@ -1,8 +1,8 @@
 """The desk: one question about a customer in, one recorded answer out."""
 
 import json
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from features.signals import DAY, SignalColumns
@@ -16,8 +16,10 @@ from serving.decision import (
     propose,
     settle,
 )
-from serving.records import Contact, Decision, Ledger, Refusal
+from serving.records import NO_CONTACT, Contact, Decision, Ledger, Refusal
+from serving.refusals import Obstacle, refusal_of
 from serving.store import Circumstances, Store
+from serving.toml_table import did_you_mean
 
 # A message of ours comes back as a signal once the CRM has sent it. Within this time a signal on
 # the same channel is taken for the same message, so that it counts once against the caps. Two
@@ -26,8 +28,22 @@ SAME_MESSAGE_DAYS: Final = 2
 UNKNOWN_CUSTOMER: Final = "this customer is not known here"
 
 
-# How to settle under the lock, and the features that are logged.
-Ready = tuple[Callable[[Ledger], Decision], tuple[float, ...]]
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """All that is computed before the store's transaction.
+
+    Attributes
+    ----------
+    choose : from the ledger, read under the lock, to the decision
+    features : tuple of float
+        The served ones, to be logged.
+    limited : tuple of str
+        Communications whose free places must be counted under the lock.
+    """
+
+    choose: Callable[[Ledger], Decision]
+    features: tuple[float, ...] = ()
+    limited: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,14 +113,19 @@ def recorded(question: Question, ready: Ready, store: Store, surroundings: Surro
     StoreBusy
         If the store's turn did not come in time.
     """
-    chooser, features = ready
     return store.record(
         question.customer_id,
         question.as_of,
         question.idempotency,
-        chooser,
+        ready.choose,
         lambda decision_id, decision: rendered(decision_id, decision, surroundings),
-        Circumstances(features, question.scope, question.request, question.reuses_standing),
+        Circumstances(
+            ready.features,
+            question.scope,
+            question.request,
+            question.reuses_standing,
+            ready.limited,
+        ),
     )
 
 
@@ -112,48 +133,88 @@ def preview(
     question: Question, store: Store, engine: Engine, surroundings: Surroundings, note: str = ""
 ) -> bytes:
     """The answer that `answer_to` would give at this moment; nothing is logged or used up."""
-    chooser, _ = ready_to_choose(question, store, engine, note)
-    decision = chooser(store.ledger(question.customer_id, question.as_of))
-    return rendered("", decision, surroundings)
+    ready = ready_to_choose(question, store, engine, note)
+    ledger = store.ledger(question.customer_id, question.as_of, ready.limited)
+    return rendered("", ready.choose(ledger), surroundings)
 
 
 def ready_to_choose(question: Question, store: Store, engine: Engine, note: str) -> Ready:
     """How to settle, and the served features: none for a fallback, and none for an objector."""
     signals = store.customer_signals(question.customer_id)
     if signals is None or not is_known(signals, question.as_of):
-        return fallen_back(question, engine, UNKNOWN_CUSTOMER), ()
+        return fallen_back(question, engine, UNKNOWN_CUSTOMER)
     if engine.bundle is None:
         seen = customer_at(question.customer_id, signals, question.as_of, engine)
-        return fallen_back(question, engine, note, seen.stage), ()
+        return fallen_back(question, engine, note, seen.stage)
     objected = store.objected(question.customer_id, question.as_of)
-    chooser, features = prepared(question, engine, signals, objected)
-    return chooser, () if objected else features
+    at_home = seen_at_home(question, store, engine) if engine.policy.counts_households else {}
+    return prepared(question, engine, Seen(signals, objected, at_home))
 
 
-def prepared(
-    question: Question, engine: Engine, signals: SignalColumns, objected: bool = False
-) -> Ready:
-    """All that can be computed before the transaction: how to settle, and the served features."""
-    catalog, left_out = within_limits(engine.catalog, question)
-    limited = replace(engine, catalog=catalog)
-    customer = customer_at(question.customer_id, signals, question.as_of, limited)
-    proposal = propose(customer, limited, objected)
-    seen = contacts_in_signals(signals, question.as_of, engine.memory_days)
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What the store knows of a customer before the transaction.
 
-    note = hindsight(engine, question.as_of)
+    Attributes
+    ----------
+    objected : bool
+        Then nothing is scored.
+    at_home : mapping of customer to contacts
+        Messages to the others in the household that are known from signals.
+    """
 
-    def chooser(ledger: Ledger) -> Decision:
-        known = replace(ledger, contacts=each_once(ledger.contacts, seen))
-        decision = settle(proposal, limited, known, question.uniform)
-        refusals = decision.refusals + left_out
-        return replace(decision, refusals=refusals, note=decision.note or note)
+    signals: SignalColumns
+    objected: bool = False
+    at_home: Mapping[str, tuple[Contact, ...]] = field(default_factory=dict)
 
-    return chooser, tuple(customer.features.values())
+
+def seen_at_home(
+    question: Question, store: Store, engine: Engine
+) -> Mapping[str, tuple[Contact, ...]]:
+    """Messages to the other members of a household that are known from signals."""
+    as_of, found = question.as_of, {}
+    for other in store.others_at_home(question.customer_id, as_of):
+        signals = store.customer_signals(other)
+        if signals is not None:
+            found[other] = contacts_in_signals(signals, as_of, engine.memory_days)
+    return found
+
+
+def prepared(question: Question, engine: Engine, seen: Seen) -> Ready:
+    """All that can be computed before the transaction."""
+    as_of, left_out = question.as_of, outside_limits(engine.catalog, question)
+    customer = customer_at(question.customer_id, seen.signals, as_of, engine)
+    proposal = propose(customer, engine, seen.objected, left_out)
+    contacts = contacts_in_signals(seen.signals, as_of, engine.memory_days)
+    note = notes(engine, question)
+
+    def choose(ledger: Ledger) -> Decision:
+        known = replace(
+            ledger,
+            contacts=each_once(ledger.contacts, contacts),
+            household={
+                other: each_once(logged, seen.at_home.get(other, ()))
+                for other, logged in ledger.household.items()
+            },
+        )
+        decision = settle(proposal, engine, known, question.uniform)
+        return replace(decision, note=decision.note or note)
+
+    features = () if seen.objected else tuple(customer.features.values())
+    listed = engine.catalog.communications.values()
+    limited = tuple(entry.name for entry in listed if entry.capacity_per_week is not None)
+    return Ready(choose, features, limited)
 
 
 def is_known(signals: SignalColumns, as_of: int) -> bool:
     """Whether anything had been heard of a customer before a moment."""
     return bool(((signals.occurred_at < as_of) & (signals.received_at < as_of)).any())
+
+
+def notes(engine: Engine, question: Question) -> str:
+    """What the caller should know beside the answer."""
+    found = (hindsight(engine, question.as_of), unheard_of(engine.catalog, question))
+    return "; ".join(note for note in found if note)
 
 
 def hindsight(engine: Engine, as_of: int) -> str:
@@ -164,29 +225,36 @@ def hindsight(engine: Engine, as_of: int) -> str:
     return f"the models learned from signals until {learned}, later than the moment looked from"
 
 
-def within_limits(catalog: Catalog, question: Question) -> tuple[Catalog, tuple[Refusal, ...]]:
-    """The part of the catalog that the caller allows, and a refusal for each of the rest.
+def unheard_of(catalog: Catalog, question: Question) -> str:
+    """A warning where the caller excludes what is not in the catalog; else nothing."""
+    known = (*catalog.communications, NO_CONTACT)
+    strange = [name for name in question.exclude if name not in known]
+    if not strange:
+        return ""
+    hint = did_you_mean(strange[0], known)
+    return f"exclude names {', '.join(strange)}, which is not in the catalog{hint}"
 
-    The hash stays: it names the file that was read.
-    """
-    kept, left_out = {}, []
+
+def outside_limits(catalog: Catalog, question: Question) -> tuple[Refusal, ...]:
+    """A refusal for each communication that the caller does not allow."""
+    left_out = []
     for name, entry in catalog.communications.items():
+        obstacles = []
         if question.channels and entry.channel not in question.channels:
             change = f"the caller allows the channel {entry.channel}"
-            left_out.append(Refusal(name, "caller_channels", change))
-        elif name in question.exclude:
-            left_out.append(Refusal(name, "caller_exclude", "the caller does not exclude it"))
-        else:
-            kept[name] = entry
-    return replace(catalog, communications=kept), tuple(left_out)
+            obstacles.append(Obstacle("caller_channels", change))
+        if name in question.exclude:
+            obstacles.append(Obstacle("caller_exclude", "the caller does not exclude it"))
+        refusal = refusal_of(name, obstacles)
+        if refusal is not None:
+            left_out.append(refusal)
+    return tuple(left_out)
 
 
-def fallen_back(
-    question: Question, engine: Engine, why: str, stage: str = "prospect"
-) -> Callable[[Ledger], Decision]:
+def fallen_back(question: Question, engine: Engine, why: str, stage: str = "prospect") -> Ready:
     """The way to settle where nothing can be known: the fallback, whatever the ledger says."""
     decision = fallback(question.customer_id, question.as_of, engine, why, stage)
-    return lambda _: decision
+    return Ready(lambda _: decision)
 
 
 def each_once(logged: tuple[Contact, ...], seen: tuple[Contact, ...]) -> tuple[Contact, ...]:

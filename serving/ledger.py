@@ -12,20 +12,31 @@ from sqlalchemy.dialects.sqlite import insert
 
 from features.consent import EVERY_CHANNEL
 from features.signals import CHANNELS, DAY, MINUTE
+from features.traits import HOUSEHOLD_ID
 from models.expectation import Reason, Score
 from serving import tables
+from serving.contact_policy import CAPACITY_DAYS
+from serving.households import others_at_home, traits_of
 from serving.outcome_kinds import NOT_SENT, WENT_OUT
-from serving.records import NO_CONTACT, Candidate, Consent, Contact, Decision, Ledger, Refusal
+from serving.pauses import pauses_on
+from serving.records import (
+    NO_CONTACT,
+    Candidate,
+    Consent,
+    Contact,
+    Decision,
+    Ledger,
+    OptOut,
+    Refusal,
+)
 
 CONTACT_DAYS: Final = 366  # no cap looks further back than a year
 KEEP_IDEMPOTENCY_DAYS: Final = 7  # a CRM repeats a failed call for up to three days
 # No call waits longer between reading the clock and being settled; two servers' clocks may differ
 # by as much.
 CROSSING: Final = 5 * MINUTE
-CRISIS_PAUSE: Final = "crisis_pause"
 
 # Statements are built once, here: building one costs more than SQLite takes to run it.
-_PAUSED: Final = sa.select(tables.switches.c.is_on).where(tables.switches.c.name == CRISIS_PAUSE)
 _FORGET_KEYS: Final = sa.delete(tables.idempotency).where(
     tables.idempotency.c.recorded_at < sa.bindparam("before")
 )
@@ -65,6 +76,26 @@ _CONTACTS: Final = (
     )
     .order_by(tables.decisions.c.as_of, tables.decisions.c.sequence)
 )
+_OLD_NAMES: Final = (
+    sa.select(tables.decisions.c.communication)
+    .distinct()
+    .where(
+        tables.decisions.c.customer_id == sa.bindparam("customer"),
+        tables.decisions.c.communication != NO_CONTACT,
+        tables.decisions.c.as_of <= sa.bindparam("since"),
+        ~_GIVEN_BACK,
+    )
+)
+_TAKEN: Final = (
+    sa.select(tables.decisions.c.communication, sa.func.count())
+    .where(
+        tables.decisions.c.communication.in_(sa.bindparam("limited", expanding=True)),
+        tables.decisions.c.as_of > sa.bindparam("since"),
+        tables.decisions.c.as_of <= sa.bindparam("until"),
+        ~_GIVEN_BACK,
+    )
+    .group_by(tables.decisions.c.communication)
+)
 _CHANGES: Final = (
     sa.select(
         tables.consents.c.channel,
@@ -72,6 +103,7 @@ _CHANGES: Final = (
         tables.consents.c.given,
         tables.consents.c.objection,
         tables.consents.c.evidence,
+        tables.consents.c.occurred_at,
     )
     .where(
         tables.consents.c.customer_id == sa.bindparam("customer"),
@@ -148,12 +180,15 @@ class Circumstances:
         JSON of whatever else the caller said.
     reuses_standing : bool
         Whether a decision of this scope that still holds is answered again, and none made.
+    limited : tuple of str
+        Communications with so many places a week; the places taken are read under the lock.
     """
 
     features: tuple[float, ...] = ()
     scope: str = ""
     request: str = "{}"
     reuses_standing: bool = False
+    limited: tuple[str, ...] = ()
 
 
 NOTHING_MORE: Final = Circumstances()
@@ -166,11 +201,6 @@ class Entry:
     decision_id: str
     recorded_at: int
     answer: bytes
-
-
-def is_paused(connection: sa.Connection) -> bool:
-    """Whether the crisis switch is on."""
-    return bool(connection.scalar(_PAUSED))
 
 
 def claim(
@@ -202,35 +232,80 @@ def claim(
     return bytes(answer)
 
 
-def lock_customer(connection: sa.Connection, customer_id: str) -> None:
-    """Lock a customer until the commit, also one who was never seen."""
-    connection.execute(_LOCK, {"customer_id": customer_id, "turns": 1})
+def lock_customer(connection: sa.Connection, customer_id: str, as_of: int) -> None:
+    """Lock a customer and the household until the commit, also one who was never seen.
+
+    Always in the order of the ids, so that two callers never wait for each other.
+    """
+    ids = [customer_id]
+    household = traits_of(connection, customer_id, as_of).get(HOUSEHOLD_ID)
+    if household is not None:
+        ids.append(f"household/{household}")  # no customer's id holds a slash
+    for each in sorted(ids):
+        connection.execute(_LOCK, {"customer_id": each, "turns": 1})
 
 
-def ledger_of(connection: sa.Connection, customer_id: str, as_of: int) -> Ledger:
-    """Consent, objection, switch and logged contacts of a customer as of a moment.
+def ledger_of(
+    connection: sa.Connection, customer_id: str, as_of: int, limited: tuple[str, ...] = ()
+) -> Ledger:
+    """Consents, pauses, traits and logged contacts of a customer and the household at a moment.
 
     Contacts count up to `CROSSING` after `as_of`: of two calls at once, the one that asked
     first may be settled last, and must see the other.
+
+    Parameters
+    ----------
+    limited : tuple of str
+        See `Circumstances`.
     """
-    consents, objected = consent_of(connection, customer_id, as_of)
+    said = consent_of(connection, customer_id, as_of)
+    traits = traits_of(connection, customer_id, as_of)
+    contacts = contacts_of(connection, customer_id, as_of)
+    others = others_at_home(connection, customer_id, traits, as_of)
+    older = {"customer": customer_id, "since": as_of - CONTACT_DAYS * DAY}
+    long_ago = connection.scalars(_OLD_NAMES, older)
+    return Ledger(
+        consents=said.consents,
+        objected=said.objected,
+        contacts=contacts,
+        pauses=pauses_on(connection),
+        household={other: contacts_of(connection, other, as_of) for other in others},
+        opt_outs=said.opt_outs,
+        traits=traits,
+        sent_ever=frozenset((*long_ago, *(contact.communication for contact in contacts))),
+        taken=_taken(connection, as_of, limited),
+    )
+
+
+def contacts_of(connection: sa.Connection, customer_id: str, as_of: int) -> tuple[Contact, ...]:
+    """Logged contacts of a customer, as far back as any cap looks; see `ledger_of`."""
     period = {
         "customer": customer_id,
         "since": as_of - CONTACT_DAYS * DAY,
         "until": as_of + CROSSING,
     }
-    contacts = connection.execute(_CONTACTS, period)
-    return Ledger(
-        consents=consents,
-        objected=objected,
-        contacts=tuple(Contact(*row) for row in contacts),
-        paused=is_paused(connection),
-    )
+    return tuple(Contact(*row) for row in connection.execute(_CONTACTS, period))
 
 
-def consent_of(
-    connection: sa.Connection, customer_id: str, as_of: int
-) -> tuple[Mapping[tuple[str, str], Consent], bool]:
+def _taken(connection: sa.Connection, as_of: int, limited: tuple[str, ...]) -> Mapping[str, int]:
+    """Places taken in the days that capacity is counted in."""
+    if not limited:
+        return {}
+    period = {"since": as_of - CAPACITY_DAYS * DAY, "until": as_of + CROSSING}
+    found = connection.execute(_TAKEN, period | {"limited": limited})
+    return {str(name): int(count) for name, count in found}
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What a customer allows: see the fields of the same names of `records.Ledger`."""
+
+    consents: Mapping[tuple[str, str], Consent]
+    objected: bool
+    opt_outs: tuple[OptOut, ...]
+
+
+def consent_of(connection: sa.Connection, customer_id: str, as_of: int) -> Said:
     """The last word on each channel and purpose before `as_of`, and whether there is an objection.
 
     Among changes of one moment a withdrawal counts as the last. An objection ends every consent
@@ -238,16 +313,24 @@ def consent_of(
     anew.
     """
     consents: dict[tuple[str, str], Consent] = {}
+    opt_outs: dict[str, OptOut] = {}
     objected = False
     for row in connection.execute(_CHANGES, {"customer": customer_id, "until": as_of}):
         said = Consent(bool(row.given), "recorded", row.evidence)
         if row.objection:
             objected = not said.given
         if not said.given and (row.objection or row.channel == EVERY_CHANNEL):
-            consents.update({(channel, row.purpose): said for channel in CHANNELS})
-        elif not row.objection:
-            consents[row.channel, row.purpose] = said
-    return consents, objected
+            concerned = tuple(CHANNELS)
+        else:
+            concerned = () if row.objection else (row.channel,)
+        for channel in concerned:
+            before = consents.get((channel, row.purpose))
+            consents[channel, row.purpose] = said
+            if row.purpose == "marketing" and said.given:
+                opt_outs.pop(channel, None)
+            elif row.purpose == "marketing" and (before is None or before.given):
+                opt_outs[channel] = OptOut(channel, int(row.occurred_at), before is not None)
+    return Said(consents, objected, tuple(opt_outs.values()))
 
 
 def keep_consents(connection: sa.Connection, changes: Sequence[ConsentLike], now: int) -> int:

@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Final
 
 from serving.catalog import PURPOSES
-from serving.records import CHANNELS, CLASSES
+from serving.records import ANY, CHANNELS, CLASSES
 from serving.toml_table import Table, did_you_mean, read_toml
 
 SHIPPED: Final = Path(__file__).with_name("policy.toml")
-ANY: Final = "any"
+PERSON: Final = "person"
+HOUSEHOLD: Final = "household"
 
 _KEYS: Final = (
     "currency",
@@ -32,6 +33,7 @@ _KEYS: Final = (
     "max_discount_pct",
     "caps",
     "quiet_hours",
+    "cool_off",
     "fatigue",
     "flags",
     "weights",
@@ -45,25 +47,49 @@ class InvalidPolicy(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Cap:
-    """At most `most` contacts in any `days` days. `channel` and `message_class` may be "any"."""
+    """At most `most` contacts in any `days` days. `channel` and `message_class` may be "any".
+
+    `per`: whose contacts are counted, the person's or those of the whole household.
+    """
 
     channel: str
     message_class: str
     days: int
     most: int
+    per: str = PERSON
 
 
 @dataclass(frozen=True, slots=True)
 class QuietHours:
     """The part of the day in which nothing is sent on these channels.
 
-    From `start` until just before `end`, local time; it may run over midnight.
+    From `start` until just before `end`, by the customer's own clock; it may run over midnight.
+    `time_zone` is the company's, for customers whose own is not known.
     """
 
     start: dt.time
     end: dt.time
     time_zone: str
     channels: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CoolOff:
+    """For how many days marketing is silent after something; 0: not at all.
+
+    Attributes
+    ----------
+    after_complaint_days : float
+        After a ticket was resolved.
+    after_opt_out_days : float
+        On the other channels, after the customer turned one off.
+    after_order_days : float
+        After an order; only what sells.
+    """
+
+    after_complaint_days: float = 0.0
+    after_opt_out_days: float = 0.0
+    after_order_days: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,12 +135,18 @@ class Policy:
     opt_out_cost: float
     max_discount_pct: float
     caps: tuple[Cap, ...]
-    quiet_hours: QuietHours
+    quiet_hours: tuple[QuietHours, ...]
+    cool_off: CoolOff
     fatigue: Fatigue
     flags: FlagRules
     weights: Mapping[str, float]
     assumed_consents: frozenset[tuple[str, str]]
     sha256: str
+
+    @property
+    def counts_households(self) -> bool:
+        """Whether any cap is for the household."""
+        return any(cap.per == HOUSEHOLD for cap in self.caps)
 
     def weight(self, communication: str) -> float:
         """The company's lever on a communication; 1 unless stated. Never negative."""
@@ -160,7 +192,8 @@ def load_policy(path: Path, communications: Collection[str] | None = None) -> Po
         opt_out_cost=file.number("opt_out_cost", 0, math.inf),
         max_discount_pct=file.number("max_discount_pct", 0, 100),
         caps=tuple(_cap(table) for table in file.tables("caps")),
-        quiet_hours=_quiet_hours(file.table("quiet_hours")),
+        quiet_hours=_all_quiet_hours(file),
+        cool_off=_cool_off(file.table("cool_off")) if file.has("cool_off") else CoolOff(),
         fatigue=_fatigue(file.table("fatigue")),
         flags=_flag_rules(file.table("flags")),
         weights=_weights(file.table("weights"), communications),
@@ -170,13 +203,34 @@ def load_policy(path: Path, communications: Collection[str] | None = None) -> Po
 
 
 def _cap(table: Table) -> Cap:
-    table.allow("channel", "class", "days", "most")
+    table.allow("channel", "class", "days", "most", "per")
     return Cap(
         channel=table.one_of("channel", (ANY, *CHANNELS)),
         message_class=table.one_of("class", (ANY, *CLASSES)),
         days=table.whole("days", 1, 365),
         most=table.whole("most", 0, 1000),
+        per=table.one_of("per", (PERSON, HOUSEHOLD)) if table.has("per") else PERSON,
     )
+
+
+def _all_quiet_hours(file: Table) -> tuple[QuietHours, ...]:
+    """One table for all its channels, or several, each channel in one at most."""
+    several = isinstance(file.values.get("quiet_hours"), list)
+    tables = file.tables("quiet_hours") if several else [file.table("quiet_hours")]
+    found = tuple(_quiet_hours(table) for table in tables)
+    named = [channel for hours in found for channel in hours.channels]
+    for channel in named:
+        if named.count(channel) > 1:
+            raise file.wrong(
+                f"quiet_hours name the channel '{channel}' {named.count(channel)} times; a channel "
+                "has one night; take it out of all but one"
+            )
+    return found
+
+
+def _cool_off(table: Table) -> CoolOff:
+    table.allow(*CoolOff.__slots__)
+    return CoolOff(**{key: table.number(key, 0, 365) for key in table.values})
 
 
 def _quiet_hours(table: Table) -> QuietHours:

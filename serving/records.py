@@ -1,7 +1,7 @@
 """The records that travel through a decision; all frozen, all named."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from features.signals import CHANNELS as CHANNELS
@@ -21,6 +21,7 @@ FLAGS: Final = (
     "objector",
 )
 CLASSES: Final = ("marketing", "service", "transactional", "crisis")
+ANY: Final = "any"  # in a cap or a pause: every channel, class, stage or flag
 ARMS: Final = ("holdout", "uniform", "policy")
 
 
@@ -51,6 +52,78 @@ class Consent:
 
 
 @dataclass(frozen=True, slots=True)
+class Pause:
+    """A part of the crisis switch that is on: what it holds back, and what may still leave.
+
+    Attributes
+    ----------
+    number : int
+        Under which it is turned off again.
+    reason : str
+        Why, in the words of whoever turned it on.
+    since : int
+        Microseconds UTC.
+    channel, stage, flag : str
+        What it is about; `ANY` where it is about all.
+    allow : tuple of str
+        Message classes that may leave all the same.
+    """
+
+    number: int
+    reason: str
+    since: int
+    channel: str = ANY
+    stage: str = ANY
+    flag: str = ANY
+    allow: tuple[str, ...] = ("transactional", "crisis")
+
+    def holds_back(self, channel: str, message_class: str, situation: "Situation") -> bool:
+        """Whether a message of this kind to such a customer must not leave."""
+        return (
+            message_class not in self.allow
+            and self.channel in (ANY, channel)
+            and self.stage in (ANY, situation.stage)
+            and (self.flag == ANY or self.flag in situation.flags)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class OptOut:
+    """A channel that the customer turned off for marketing, and did not turn on again.
+
+    Attributes
+    ----------
+    at : int
+        When, microseconds UTC.
+    had_said_yes : bool
+        Whether consent was on record before. Who never said yes may only have said no to a
+        question, and leaves nothing.
+    """
+
+    channel: str
+    at: int
+    had_said_yes: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """Where a customer stands, as far as the contact policy asks.
+
+    Attributes
+    ----------
+    stage : str
+        Empty where it is not known.
+    ordered_at, resolved_at : int or None
+        The last order, and the last ticket that was resolved; microseconds UTC.
+    """
+
+    stage: str = ""
+    flags: tuple[str, ...] = ()
+    ordered_at: int | None = None
+    resolved_at: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Ledger:
     """What must be read under the customer's lock, at the moment of choosing.
 
@@ -62,14 +135,31 @@ class Ledger:
         An objection to direct marketing is on record.
     contacts : tuple of Contact
         All contacts of the longest cap window, from signals and from the decision log.
-    paused : bool
-        The crisis switch is on.
+    pauses : tuple of Pause
+        The parts of the crisis switch that are on.
+    household : mapping of customer to contacts
+        Those of the others in the customer's household.
+    opt_outs : tuple of OptOut
+    traits : mapping of name to text
+        What the customer stated; names as in `features.traits.KEPT`.
+    sent_ever : frozenset of str
+        Communications that were ever sent, however long ago.
+    taken : mapping of communication to count
+        Places taken in the last seven days, by whomever, of what is limited.
+    situation : Situation
+        Known before the lock; beside the rest so that one record tells all.
     """
 
     consents: Mapping[tuple[str, str], Consent]
     objected: bool = False
     contacts: tuple[Contact, ...] = ()
-    paused: bool = False
+    pauses: tuple[Pause, ...] = ()
+    household: Mapping[str, tuple[Contact, ...]] = field(default_factory=dict)
+    opt_outs: tuple[OptOut, ...] = ()
+    traits: Mapping[str, str] = field(default_factory=dict)
+    sent_ever: frozenset[str] = frozenset()
+    taken: Mapping[str, int] = field(default_factory=dict)
+    situation: Situation = Situation()
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +172,8 @@ class Customer:
         In the feature set's order; NaN where there is nothing to say.
     stage : str
         One of `STAGES`.
+    last_at : mapping of event to int
+        When each event that the catalog listens to last happened, microseconds UTC.
     """
 
     customer_id: str
@@ -89,15 +181,21 @@ class Customer:
     anonymous: bool
     features: Mapping[str, float]
     stage: str
+    last_at: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A candidate removed: by which rule, and the nearest change that would let it through."""
+    """A candidate removed: by which rule first, and the whole change that would let it through.
+
+    `until`: when time alone lets it through, microseconds UTC; None where waiting does not help.
+    The words of `change` say so too, so it is no part of what makes two refusals equal.
+    """
 
     communication: str
     rule: str
     change: str
+    until: int | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ choosing is read there, under the customer's lock, and the answer is given after
 
 import hashlib
 import hmac
+import json
 import secrets
 import threading
 import time
@@ -19,8 +20,10 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert
 
 from features.signals import SignalColumns, pack, unpack
+from features.traits import TraitChange
 from serving import tables
 from serving.events import Item
+from serving.households import keep_traits, others_at_home, traits_of
 from serving.inbox import (
     Verdict,
     quarantine_counts,
@@ -30,7 +33,6 @@ from serving.inbox import (
     with_waiting,
 )
 from serving.ledger import (
-    CRISIS_PAUSE,
     CROSSING,
     NOTHING_MORE,
     Circumstances,
@@ -40,7 +42,6 @@ from serving.ledger import (
     InvalidDecision,
     claim,
     consent_of,
-    is_paused,
     keep_consents,
     ledger_of,
     lock_customer,
@@ -49,7 +50,8 @@ from serving.ledger import (
 from serving.outcome_kinds import NOT_SENT
 from serving.outcomes import Kept, Outcome, Report, keep_outcome, outcomes_of
 from serving.past_decisions import PastDecision, past_decisions
-from serving.records import Decision, Ledger
+from serving.pauses import Wanted, pauses_on, turn_off, turn_on
+from serving.records import NO_CONTACT, Decision, Ledger, Pause, Situation
 from serving.sqlite_file import OldSqlite, opened, require_sqlite, sqlite_version
 from serving.succession import (
     PROMOTED,
@@ -86,7 +88,14 @@ _NOT_SENT: Final = sa.exists().where(
     tables.outcomes.c.outcome == NOT_SENT,
 )
 _STANDING: Final = (
-    sa.select(tables.decisions.c.answer)
+    sa.select(
+        tables.decisions.c.answer,
+        tables.decisions.c.communication,
+        tables.decisions.c.channel,
+        tables.decisions.c.message_class,
+        tables.decisions.c.stage,
+        tables.decisions.c.flags,
+    )
     .where(
         tables.decisions.c.customer_id == sa.bindparam("customer"),
         tables.decisions.c.scope == sa.bindparam("asked"),
@@ -174,7 +183,7 @@ class Store:
                 )
                 found = connection.scalar(_META, {"wanted": "schema"})
                 if found in tables.OLDER_VERSIONS:
-                    found = brought_up_to_date(connection)
+                    found = brought_up_to_date(connection, found)
         except (sa.exc.DatabaseError, StoreFailed) as error:
             store.close()
             why = getattr(error, "orig", error)
@@ -299,15 +308,28 @@ class Store:
                 new += keep_consents(connection, some, self._clock())
         return new
 
-    def ledger(self, customer_id: str, as_of: int) -> Ledger:
+    def ledger(self, customer_id: str, as_of: int, limited: tuple[str, ...] = ()) -> Ledger:
         """What a decision at `as_of` would read under the lock; for a look that decides nothing."""
         with self._reader.connect() as connection:
-            return ledger_of(connection, customer_id, as_of)
+            return ledger_of(connection, customer_id, as_of, limited)
 
     def objected(self, customer_id: str, as_of: int) -> bool:
         """Whether an objection to direct marketing is on record: then nobody is scored."""
         with self._reader.connect() as connection:
-            return consent_of(connection, customer_id, as_of)[1]
+            return consent_of(connection, customer_id, as_of).objected
+
+    def put_trait_changes(self, changes: Iterable[TraitChange]) -> None:
+        """Keep what customers stated of how they are contacted; the same twice is kept once."""
+        waiting = iter(changes)
+        while some := list(islice(waiting, ROWS_A_TURN)):
+            with self._writing() as connection:
+                keep_traits(connection, some, self._clock())
+
+    def others_at_home(self, customer_id: str, as_of: int) -> tuple[str, ...]:
+        """The other members of a customer's household at a moment."""
+        with self._reader.connect() as connection:
+            traits = traits_of(connection, customer_id, as_of)
+            return others_at_home(connection, customer_id, traits, as_of)
 
     # What comes over HTTP
 
@@ -423,17 +445,26 @@ class Store:
         """Hash of the bundle that a rollback returns to; None if there is none."""
         return predecessor(self.champion_history())
 
-    def paused(self) -> bool:
-        """Whether the crisis switch is on."""
+    def pauses(self) -> tuple[Pause, ...]:
+        """The parts of the crisis switch that are on, oldest first."""
         with self._reader.connect() as connection:
-            return is_paused(connection)
+            return pauses_on(connection)
 
-    def set_paused(self, paused: bool) -> None:
-        """Turn the crisis switch on or off."""
-        values = {"is_on": int(paused), "changed_at": self._clock()}
-        row = insert(tables.switches).values(name=CRISIS_PAUSE, **values)
+    def pause(self, wanted: Wanted) -> Pause:
+        """Turn a part of the crisis switch on: no later decision sends what it holds back."""
         with self._writing() as connection:
-            connection.execute(row.on_conflict_do_update(index_elements=["name"], set_=values))
+            return turn_on(connection, wanted, self._clock())
+
+    def end_pause(self, number: int | None = None) -> tuple[Pause, ...]:
+        """Turn one pause off, or all; those that were.
+
+        Raises
+        ------
+        UnknownPause
+            If no pause of that number is on.
+        """
+        with self._writing() as connection:
+            return turn_off(connection, number, self._clock())
 
     # Decisions
 
@@ -478,12 +509,13 @@ class Store:
                 earlier = claim(connection, idempotency, decision_id, now)
                 if earlier is not None:
                     return earlier
-            lock_customer(connection, customer_id)
+            lock_customer(connection, customer_id, as_of)
             if circumstances.reuses_standing:
                 standing = standing_of(connection, customer_id, as_of, circumstances.scope)
                 if standing is not None:
                     return standing
-            decision = settle(ledger_of(connection, customer_id, as_of))
+            ledger = ledger_of(connection, customer_id, as_of, circumstances.limited)
+            decision = settle(ledger)
             answer = render(decision_id, decision)
             entry = Entry(decision_id, now, answer)
             log_decision(connection, decision, circumstances, entry)
@@ -493,7 +525,7 @@ class Store:
         """Answer of the last decision that still holds at `now`; None if there is none.
 
         A decision stops standing when its time is over, when any consent of the customer was
-        recorded since, when its message was not sent, or while the crisis switch is on.
+        recorded since, when its message was not sent, or while a pause holds its message back.
         """
         with self._reader.connect() as connection:
             return standing_of(connection, customer_id, now, scope)
@@ -516,19 +548,31 @@ class Store:
 
 def standing_of(connection: sa.Connection, customer_id: str, now: int, scope: str) -> bytes | None:
     """See `Store.standing`."""
-    if is_paused(connection):
-        return None
     asked = {"customer": customer_id, "now": now, "latest": now + CROSSING, "asked": scope}
-    found = connection.scalar(_STANDING, asked)
-    return None if found is None else bytes(found)
+    found = connection.execute(_STANDING, asked).one_or_none()
+    if found is None:
+        return None
+    situation = Situation(found.stage, tuple(json.loads(found.flags)))
+    held_back = found.communication != NO_CONTACT and any(
+        pause.holds_back(found.channel, found.message_class, situation)
+        for pause in pauses_on(connection)
+    )
+    return None if held_back else bytes(found.answer)
 
 
-def brought_up_to_date(connection: sa.Connection) -> str:
+def brought_up_to_date(connection: sa.Connection, found: str) -> str:
     """Finish the step from an older version, whose missing tables are there by now."""
+    tables.decisions_by_communication.create(connection, checkfirst=True)
+    if found != "1":
+        return _now_current(connection)
     first = sa.select(tables.champion.c.sha256, tables.champion.c.changed_at, sa.literal(PROMOTED))
     connection.execute(
         sa.insert(tables.champions).from_select(["sha256", "changed_at", "how"], first)
     )
+    return _now_current(connection)
+
+
+def _now_current(connection: sa.Connection) -> str:
     version = sa.update(tables.meta).where(tables.meta.c.key == "schema")
     connection.execute(version.values(value=tables.SCHEMA_VERSION))
     return tables.SCHEMA_VERSION

@@ -8,9 +8,9 @@ from typing import Final
 
 import sqlalchemy as sa
 
-SCHEMA_VERSION: Final = "2"
-# Version 1 lacked tables only, so opening it adds them; see `Store.open`.
-OLDER_VERSIONS: Final = ("1",)
+SCHEMA_VERSION: Final = "3"
+# Older versions lacked tables and indexes only, so opening adds them; see `Store.open`.
+OLDER_VERSIONS: Final = ("1", "2")
 
 METADATA: Final = sa.MetaData()
 
@@ -88,6 +88,26 @@ decisions = sa.Table(
     sa.CheckConstraint("selection_probability > 0 AND selection_probability <= 1.000000001"),
     sa.CheckConstraint("fallback IN (0, 1)"),
     sa.Index("decisions_by_customer", "customer_id", "as_of"),
+)
+# How many places of a communication are taken, whoever took them.
+decisions_by_communication = sa.Index(
+    "decisions_by_communication", decisions.c.communication, decisions.c.as_of
+)
+
+# What customers stated of how they are contacted; see `features.traits`.
+traits = sa.Table(
+    "traits",
+    METADATA,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("customer_id", sa.Text, nullable=False),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("value", sa.Text, nullable=False),
+    sa.Column("occurred_at", sa.Integer, nullable=False),
+    sa.Column("received_at", sa.Integer, nullable=False),
+    sa.Column("recorded_at", sa.Integer, nullable=False),
+    sa.UniqueConstraint("customer_id", "name", "value", "occurred_at"),
+    sa.CheckConstraint("typeof(occurred_at) = 'integer' AND typeof(received_at) = 'integer'"),
+    sa.Index("traits_by_value", "name", "value"),
 )
 
 # What became of a decision: each kind of outcome once.
@@ -180,11 +200,18 @@ champions = sa.Table(
     sa.Column("how", sa.Text, nullable=False),
 )
 
-switches = sa.Table(
-    "switches",
+# The crisis switch, part by part; a part that is off again stays on record.
+pauses = sa.Table(
+    "pauses",
     METADATA,
-    sa.Column("name", sa.Text, primary_key=True),
-    sa.Column("is_on", sa.Integer, nullable=False),
-    sa.Column("changed_at", sa.Integer, nullable=False),
-    sa.CheckConstraint("is_on IN (0, 1)"),
+    sa.Column("number", sa.Integer, primary_key=True),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("since", sa.Integer, nullable=False),
+    sa.Column("channel", sa.Text, nullable=False),
+    sa.Column("stage", sa.Text, nullable=False),
+    sa.Column("flag", sa.Text, nullable=False),
+    sa.Column("allow", sa.Text, nullable=False),  # JSON: message classes
+    sa.Column("ended_at", sa.Integer),  # null: it is on
+    sa.CheckConstraint("typeof(since) = 'integer'"),
+    sa.Index("pauses_on", "ended_at"),
 )

@@ -2,15 +2,14 @@
 
 import datetime as dt
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 from zoneinfo import ZoneInfo
 
 from features.signals import DAY, HOUR
+from features.traits import known_time_zone
 from serving.catalog import Communication
-from serving.contact_policy import free_again_at
 from serving.policy import Policy
-from serving.records import Ledger
 
 # Messages of these classes answer something the customer did, or warn: night does not hold them.
 AT_ANY_HOUR: Final = ("transactional", "crisis")
@@ -37,36 +36,57 @@ class Timing:
     valid_until: int
     reconsider_at: int
 
+    def ended_by(self, over_at: int | None) -> "Timing":
+        """The same timing, holding until the message's moment is over at most.
 
-def timing_of_message(entry: Communication, policy: Policy, as_of: int) -> Timing:
-    """Timing of a message: after the quiet hours; then it is given some days to work."""
-    not_before = quiet_until(entry, policy, as_of)
+        A message that the night holds back beyond that still leaves when the night ends.
+        """
+        if over_at is None or over_at <= self.not_before:
+            return self
+        return replace(self, valid_until=min(self.valid_until, over_at))
+
+
+def timing_of_message(
+    entry: Communication, policy: Policy, as_of: int, time_zone: str = ""
+) -> Timing:
+    """Timing of a message: after the quiet hours; then it is given some days to work.
+
+    Parameters
+    ----------
+    time_zone : str
+        The customer's own; empty where it is not known.
+    """
+    not_before = quiet_until(entry, policy, as_of, time_zone)
     valid_until = not_before + policy.valid_hours * HOUR
     return Timing(
         not_before, valid_until, max(valid_until, not_before + policy.reconsider_days * DAY)
     )
 
 
-def timing_of_silence(
-    held_back: Iterable[Communication], ledger: Ledger, policy: Policy, as_of: int
-) -> Timing:
-    """Timing of silence: ask again when a message held back by a cap or by repetition is free."""
+def timing_of_silence(free_at: Iterable[int], policy: Policy, as_of: int) -> Timing:
+    """Timing of silence: ask again when a message held back by time alone is free.
+
+    Parameters
+    ----------
+    free_at : iterable of int
+        When each of them is, microseconds UTC.
+    """
     valid_until = as_of + policy.valid_hours * HOUR
-    free = [free_again_at(entry, ledger, policy) for entry in held_back]
-    soonest = min([as_of + policy.reconsider_days * DAY, *free])
-    return Timing(as_of, valid_until, max(valid_until, soonest))
+    soonest = min([as_of + policy.reconsider_days * DAY, *free_at])
+    # What may be sent sooner ends the silence sooner.
+    return Timing(as_of, min(valid_until, soonest), soonest)
 
 
-def quiet_until(entry: Communication, policy: Policy, as_of: int) -> int:
+def quiet_until(entry: Communication, policy: Policy, as_of: int, time_zone: str = "") -> int:
     """First moment from `as_of` on that is outside the quiet hours of the channel.
 
-    The clock on the wall decides: in the night of a change to summer time the wait is an hour
-    shorter. Microseconds UTC.
+    The clock on the customer's wall decides, the company's where the customer's is not known:
+    in the night of a change to summer time the wait is an hour shorter. Microseconds UTC.
     """
-    quiet = policy.quiet_hours
-    if entry.message_class in AT_ANY_HOUR or entry.channel not in quiet.channels:
+    quiet = next((each for each in policy.quiet_hours if entry.channel in each.channels), None)
+    if entry.message_class in AT_ANY_HOUR or quiet is None:
         return as_of
-    zone = ZoneInfo(quiet.time_zone)
+    zone = known_time_zone(time_zone) or ZoneInfo(quiet.time_zone)
     local = (_EPOCH + as_of * _MICROSECOND).astimezone(zone)
     time = local.time()
     if quiet.start <= quiet.end:

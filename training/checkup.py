@@ -7,6 +7,7 @@ from features.history import History
 from features.home import Home, write_whole
 from models.bundle_files import DamagedBundle, load_bundle
 from models.targets import load_targets, targets_toml
+from serving.contact_policy import told
 from serving.policy import load_policy
 from serving.store import Store, sqlite_version
 from serving.succession import FORCED
@@ -45,7 +46,7 @@ def service_lines(home: Home) -> list[str]:
     assumed = sorted(f"{channel}:{purpose}" for channel, purpose in stated)
     with Store.open(home.store) as store:
         champion, keys = store.champion(), store.key_names()
-        decisions, paused = store.decision_count(), store.paused()
+        decisions, pauses = store.decision_count(), store.pauses()
         challenger, history = store.challenger(), store.champion_history()
     lines = _bundle_lines(home, champion)
     if history and history[-1].how == FORCED:
@@ -63,8 +64,7 @@ def service_lines(home: Home) -> list[str]:
         )
     named = ", ".join(keys) or "none; `nextbest keys new NAME` makes one"
     lines.append(f"{decisions:,} decisions on record. Keys: {named}.")
-    if paused:
-        lines.append("The crisis switch is on: only what it allows is sent.")
+    lines.extend(f"Paused ({pause.number}): {told(pause)}." for pause in pauses)
     lines.append(f"Python {platform.python_version()}, SQLite {sqlite_version()}.")
     return lines
 

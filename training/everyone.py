@@ -133,7 +133,7 @@ class _Desk:
             question = Question(customer_id, as_of, uniform)
             serving = self.serving
             ready = ready_to_choose(question, self.store, serving.engine, serving.note)
-            decision = ready[0](self.store.ledger(customer_id, as_of))
+            decision = ready.choose(self.store.ledger(customer_id, as_of, ready.limited))
             if last.get(customer_id) != decision.chosen.communication:
                 asked.append((question, ready, decision))
         if not self.asking.logs:

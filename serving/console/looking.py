@@ -136,14 +136,15 @@ def likeliest(customer_id: str, looking: Looking) -> Decision:
     """The decision that a call would most often come to; nothing is logged or used up."""
     question = Question(customer_id, looking.as_of, MIDDLE)
     store, engine, note = looking.store, looking.engine, looking.note
-    ledger = store.ledger(customer_id, looking.as_of)
-    decision = ready_to_choose(question, store, engine, note)[0](ledger)
+    ready = ready_to_choose(question, store, engine, note)
+    ledger = store.ledger(customer_id, looking.as_of, ready.limited)
+    decision = ready.choose(ledger)
     order = [candidate.communication for candidate in decision.ranked]
     best = max(order, key=lambda name: (decision.probabilities[name], -order.index(name)))
     if decision.chosen.communication == best:
         return decision
     question = replace(question, uniform=draw_of(best, decision.probabilities))
-    return ready_to_choose(question, store, engine, note)[0](ledger)
+    return ready_to_choose(question, store, engine, note).choose(ledger)
 
 
 def draw_of(name: str, probabilities: Mapping[str, float]) -> float:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -122,12 +123,13 @@ def test_what_fails_fails_alone(
     prepare = batch_calls.ready_to_choose
 
     def broken(question: Question, *rest: Any) -> Ready:
-        chooser, features = prepare(question, *rest)
+        ready = prepare(question, *rest)
         if question.customer_id == "C-new":
             raise OSError("C-new's disk is gone")
         if question.customer_id == "C-silent":
-            return lambda ledger: chooser(ledger).nothing, features  # type: ignore[attr-defined]
-        return chooser, features
+            wrong = lambda ledger: ready.choose(ledger).nothing  # type: ignore[attr-defined] # noqa: E731
+            return replace(ready, choose=wrong)
+        return ready
 
     monkeypatch.setattr(batch_calls, "ready_to_choose", broken)
     asked = [{"customer_id": who} for who in ("C-new", "C-lapsing", "C-silent", "C-lapsing")]

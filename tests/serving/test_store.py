@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pysqlite3
@@ -17,7 +18,17 @@ import pytest
 from features.signals import DAY, EMPTY, HOUR, MINUTE, SignalColumns
 from models.expectation import Expectation, Reason, Score
 from serving.ledger import Circumstances
-from serving.records import Candidate, Consent, Contact, Decision, Ledger, Refusal, Versions
+from serving.pauses import UnknownPause, Wanted
+from serving.records import (
+    Candidate,
+    Consent,
+    Contact,
+    Decision,
+    Ledger,
+    Pause,
+    Refusal,
+    Versions,
+)
 from serving.store import (
     IdempotencyConflict,
     InvalidDecision,
@@ -256,10 +267,13 @@ def test_the_same_change_is_kept_once(store: Store) -> None:
 
 
 def test_the_crisis_switch_reaches_the_ledger(store: Store) -> None:
-    store.set_paused(True)
-    assert ledger_seen(store).paused
-    store.set_paused(False)
-    assert not ledger_seen(store).paused
+    made = store.pause(Wanted("a product is called back", channel="sms"))
+    assert made == Pause(1, "a product is called back", made.since, channel="sms")
+    assert ledger_seen(store).pauses == (made,)
+    assert store.end_pause(1) == (made,)
+    assert ledger_seen(store).pauses == store.pauses() == ()
+    with pytest.raises(UnknownPause, match="no pause 1 is on; those that are: none"):
+        store.end_pause(1)
 
 
 def test_of_two_calls_that_cross_the_later_settled_sees_the_other(store: Store) -> None:
@@ -437,11 +451,31 @@ def test_a_decision_falls_with_a_change_of_consent(store: Store) -> None:
     assert store.standing("c", NOON) is None
 
 
-def test_nothing_stands_while_the_crisis_switch_is_on(store: Store) -> None:
+@pytest.mark.parametrize(
+    ("part", "stands"),
+    [
+        ({}, False),
+        ({"channel": "email"}, False),
+        ({"stage": "active", "flag": "high_value"}, False),
+        ({"allow": ("marketing",)}, True),
+        ({"channel": "sms"}, True),
+        ({"stage": "lapsed"}, True),
+        ({"flag": "advocate"}, True),
+    ],
+)
+def test_what_a_pause_holds_back_does_not_stand(
+    store: Store, part: dict[str, Any], stands: bool
+) -> None:
     answer = store.record("c", NOON, None, always(decision()), as_text)
-    store.set_paused(True)
-    assert store.standing("c", NOON) is None
-    store.set_paused(False)
+    store.pause(Wanted("fire in the warehouse", **part))
+    assert store.standing("c", NOON) == (answer if stands else None)
+    store.end_pause()
+    assert store.standing("c", NOON) == answer
+
+
+def test_silence_stands_through_a_pause(store: Store) -> None:
+    answer = store.record("c", NOON, None, always(decision(SILENCE)), as_text)
+    store.pause(Wanted("fire in the warehouse"))
     assert store.standing("c", NOON) == answer
 
 
@@ -466,7 +500,7 @@ def test_a_store_of_another_version_is_refused(store: Store, file: Path) -> None
     with connection:
         connection.execute("UPDATE meta SET value = '7' WHERE key = 'schema'")
     connection.close()
-    with pytest.raises(UnusableStore, match="a store of version 7; this program reads version 2"):
+    with pytest.raises(UnusableStore, match="a store of version 7; this program reads version 3"):
         Store.open(file)
 
 

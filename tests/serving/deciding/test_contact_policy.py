@@ -16,10 +16,11 @@ from serving.contact_policy import (
 )
 from serving.engine import Engine
 from serving.policy import Cap, Policy
-from serving.records import Consent, Contact, Ledger, Refusal
+from serving.records import Consent, Contact, Ledger, Pause, Refusal
 
 NOBODY = Ledger(consents={})
 EMAIL = ("email", "marketing")
+FIRE = Pause(3, "fire", 0)
 
 
 def entry_of(engine: Engine, name: str, **changes: object) -> Communication:
@@ -66,11 +67,15 @@ def test_consent_to_one_channel_does_not_open_another(
     ("ledger", "rule", "change"),
     [
         (
-            Ledger(consents={EMAIL: Consent(True, "recorded")}, objected=True, paused=True),
+            Ledger(consents={EMAIL: Consent(True, "recorded")}, objected=True),
             "objection",
             "the customer takes the objection back",
         ),
-        (Ledger(consents={}, paused=True), "paused", "the crisis switch is turned off"),
+        (
+            Ledger(consents={}, pauses=(replace(FIRE, allow=("service",)),)),
+            "paused",
+            "pause 3 is turned off (everything: fire)",
+        ),
     ],
 )
 def test_objection_and_pause_stop_marketing_and_nothing_else(

@@ -19,7 +19,7 @@ from serving.decision import (
     settle,
 )
 from serving.engine import Engine
-from serving.records import Consent, Contact, Customer, Decision, Ledger, Versions
+from serving.records import Consent, Contact, Customer, Decision, Ledger, Pause, Versions
 
 CustomerMaker = Callable[..., Customer]
 Renamer = Callable[[Customer, str], Customer]
@@ -238,10 +238,18 @@ def test_objector_with_a_complaint_is_answered(
 def test_pause_takes_effect_at_the_next_call(regular: Customer, rule_engine: Engine) -> None:
     proposal = propose(regular, rule_engine)
     open_ = settle(proposal, rule_engine, NOBODY, 0.0)
-    paused = settle(proposal, rule_engine, Ledger(consents={}, paused=True), 0.0)
+    ledger = Ledger(consents={}, pauses=(Pause(1, "fire", 0),))
+    paused = settle(proposal, rule_engine, ledger, 0.0)
     assert len(open_.ranked) > 1
     assert [each.communication for each in paused.ranked] == ["no_contact"]
-    assert "paused" in {refusal.rule for refusal in paused.refusals}
+    listed = rule_engine.catalog.communications
+    assert {refusal.communication for refusal in paused.refusals} == set(listed)
+    held_back = {r.communication for r in paused.refusals if r.rule == "paused"}
+    assert held_back == {
+        name
+        for name, entry in listed.items()
+        if entry.message_class not in ("transactional", "crisis")
+    }
 
 
 def test_visitor_gets_no_score(customer_with: CustomerMaker, rule_engine: Engine) -> None:

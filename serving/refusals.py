@@ -1,0 +1,49 @@
+"""Refusals: why a communication may not be sent, and everything that would have to change."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from serving.records import Refusal
+
+NEVER: Final = 2**62  # later than any date: time alone does not remove such an obstacle
+
+
+@dataclass(frozen=True, slots=True)
+class Obstacle:
+    """One rule that says no, the change that it waits for, and when time alone brings it.
+
+    Attributes
+    ----------
+    change : str
+        What would be true if the rule said yes.
+    until : int
+        Microseconds UTC; `NEVER` where waiting does not help.
+    """
+
+    rule: str
+    change: str
+    until: int = NEVER
+
+
+def refusal_of(communication: str, obstacles: Iterable[Obstacle]) -> Refusal | None:
+    """The refusal that all obstacles make together; None if there is none.
+
+    The first obstacle gives the rule. The change names every obstacle, joined by "and": the
+    whole of it, and nothing less, lets the communication through.
+    """
+    found = tuple(obstacles)
+    if not found:
+        return None
+    changes = " and ".join(obstacle.change for obstacle in found)
+    until = max(obstacle.until for obstacle in found)
+    return Refusal(communication, found[0].rule, changes, None if until == NEVER else until)
+
+
+def both(first: Refusal | None, then: Refusal | None) -> Refusal | None:
+    """Two refusals of one communication as one, under the rule of the first."""
+    if first is None or then is None:
+        return then if first is None else first
+    helps = first.until is not None and then.until is not None
+    until = max(first.until or 0, then.until or 0) if helps else None
+    return Refusal(first.communication, first.rule, f"{first.change} and {then.change}", until)
