@@ -31,14 +31,15 @@ from features.home import Home
 from features.intake.ingest import IntakeRules, ingest
 from features.signals import DAY, SignalLog
 from features.sources.complete_journey import prepare_complete_journey
-from models.classifier import recency_column
+from models.btyd import ORDER_FACTS, BgNbd, ParetoNbd, Purchases
+from models.classifier import recency_column, sigmoid
 from models.targets import CHURN, PROMOTER, REPURCHASE, Target, load_targets
 from training.baselines import logistic
-from training.bg_nbd import fit_bg_nbd, purchases
+from training.btyd import fit_bg_nbd, fit_pareto_nbd, purchases
 from training.dataset import Schedule, data_end, first_order, schedule, training_table
 from training.demo import SEED
 from training.fit import Tested, TrainingResult, TrainSettings, train
-from training.forest import BoosterSettings, fit_forest
+from training.forest import BoosterSettings, Growth, fit_forest
 from training.metrics import (
     Interval,
     auc,
@@ -145,7 +146,7 @@ def complete_journey() -> Iterator[Line]:
     result = train(log, FEATURES, settings, as_of)
     names = {CHURN: "churn, no order in 28 days", REPURCHASE: "repurchase within 7 days"}
     yield from _served(COMPLETE_JOURNEY, names[CHURN], result, CHURN, (0.852, 0.284, 0.012))
-    yield _against_bg_nbd(log, result.tested[CHURN], names[CHURN])
+    yield from _against_btyd(log, result.tested[CHURN], names[CHURN])
     line = _against_logistic(COMPLETE_JOURNEY, names[CHURN], result, log, plan, CHURN)
     yield line
     yield from _served(COMPLETE_JOURNEY, names[REPURCHASE], result, REPURCHASE, (0.802,))
@@ -188,22 +189,33 @@ def _served(
     )  # fmt: skip
 
 
-def _against_bg_nbd(log: SignalLog, tested: Tested, name: str) -> Line:
-    """AUC of what serves less that of BG/NBD, fitted without labels at the first test snapshot."""
+def _against_btyd(log: SignalLog, tested: Tested, name: str) -> Iterator[Line]:
+    """AUC of LightGBM less that of each peer fitted without labels at the first test snapshot."""
     first = int(tested.as_of.min())
     people = np.arange(len(log), dtype=np.int64)
     moments = np.full(len(log), first)
     rows = feature_matrix(FEATURES, log, people, moments)
     bought = ~np.isnan(rows[:, recency_column(FEATURES.names)])
-    model = fit_bg_nbd(purchases(log, people[bought], moments[bought]))
-    peer = model.silent(purchases(log, tested.customers, tested.as_of), 28.0)
-    mine = tested.predictions["lightgbm"]
-    gain = _gain(tested, mine, peer)
+    history = purchases(log, people[bought], moments[bought])
+    seen = purchases(log, tested.customers, tested.as_of)
+    for peer, kind, fit in (
+        ("BG/NBD", BgNbd, fit_bg_nbd),
+        ("Pareto/NBD", ParetoNbd, fit_pareto_nbd),
+    ):
+        yield _against(peer, kind(*fit(history).parameters, *BTYD_REST), seen, tested, name)
+
+
+def _against(
+    peer: str, model: BgNbd | ParetoNbd, seen: Purchases, tested: Tested, name: str
+) -> Line:
+    scores = sigmoid(model.silence_log_odds(seen, model.window_days))
+    gain = _gain(tested, tested.predictions["lightgbm"], scores)
+    found = {key: getattr(model, key) for key in type(model).__slots__[:4]}
     return Line(
-        COMPLETE_JOURNEY, name, "AUC above BG/NBD", gain.difference, 0.0, True, gain.low,
-        gain.high, "BG/NBD", auc(tested.answers, peer),
-        f"paired, the lower bound must be above 0; r={model.r:.3f} alpha={model.alpha:.3f} "
-        f"a={model.a:.4f} b={model.b:.3f}, time in days",
+        COMPLETE_JOURNEY, name, f"AUC above {peer}", gain.difference, 0.0, True, gain.low,
+        gain.high, peer, auc(tested.answers, scores),
+        "paired, the lower bound must be above 0; "
+        + " ".join(f"{key}={value:.4g}" for key, value in found.items()) + ", time in days",
         gain.low > 0,
     )  # fmt: skip
 
@@ -420,7 +432,7 @@ def airline() -> Iterator[Line]:
     names = tuple(column.replace(".", "_") for column in table.columns)
     rows = table.to_numpy(dtype=np.float64)
     learned = month < 3
-    model = fit_forest(rows[learned], answers[learned], names, BoosterSettings(), SEED)
+    model = fit_forest(rows[learned], answers[learned], names, Growth(BoosterSettings(), SEED))
     peer = logistic(rows[learned], answers[learned], names)
     tested, said = rows[~learned], answers[~learned]
     people = np.arange(len(said))  # one answer each

@@ -4,15 +4,14 @@ import numpy as np
 
 from models.classifier import Calibration, sigmoid
 from training.contest import Rows
-from training.forest import BoosterSettings, fit_forest
+from training.forest import Growth, fit_forest
 from training.metrics import OneClass, fitted_line, log_loss
 
 
 def calibration(
     learned: Rows,
     names: tuple[str, ...],
-    booster: BoosterSettings,
-    seed: int,
+    growth: Growth,
     rng: np.random.Generator,
 ) -> Calibration:
     """Platt's line on predictions for customers the forest had not seen.
@@ -22,15 +21,15 @@ def calibration(
     calibration error from .03 to .10.
     """
     people = np.unique(learned.customers)
-    fold_of_person = rng.permutation(len(people)) % booster.folds
+    fold_of_person = rng.permutation(len(people)) % growth.booster.folds
     folds = fold_of_person[np.searchsorted(people, learned.customers)]
     log_odds = np.zeros(len(learned))
-    for fold in range(booster.folds):
+    for fold in range(growth.booster.folds):
         out = folds == fold
         inside = learned.at(~out)
         if not out.any() or len(np.unique(inside.answers)) < 2:
             return Calibration()
-        forest = fit_forest(inside.steady(), inside.answers, names, booster, seed, inside.weights)
+        forest = fit_forest(inside.steady(), inside.answers, names, growth, inside.weights)
         log_odds[out] = forest.log_odds(learned.rows[out])
     later = learned.as_of > np.quantile(learned.as_of, 0.7)
     try:

@@ -11,7 +11,7 @@ from models.targets import Target
 from training.baselines import base_rate, logistic, recency_rule
 from training.calibration import calibration
 from training.contest import Rows
-from training.forest import BoosterSettings, fit_forest
+from training.forest import Growth, fit_forest
 
 # Ten bands of ten rows: less, and a curve over recency is drawn from noise.
 FEWEST_FOR_RULE: Final = 100
@@ -25,13 +25,12 @@ class FitSettings:
     ----------
     target : Target
         The question: its outcome and window.
-    seed : int
-        Of LightGBM.
+    growth : Growth
+        Of forests.
     """
 
     target: Target
-    booster: BoosterSettings
-    seed: int
+    growth: Growth
 
 
 Fit = Callable[[Rows, tuple[str, ...], FitSettings, np.random.Generator], Classifier]
@@ -122,9 +121,9 @@ def _logistic(
 def _lightgbm(
     learned: Rows, names: tuple[str, ...], settings: FitSettings, rng: np.random.Generator
 ) -> Classifier:
-    booster, seed = settings.booster, settings.seed
-    forest = fit_forest(learned.steady(), learned.answers, names, booster, seed, learned.weights)
-    return Classifier(forest.model, names, calibration(learned, names, booster, seed, rng))
+    growth = settings.growth
+    forest = fit_forest(learned.steady(), learned.answers, names, growth, learned.weights)
+    return Classifier(forest.model, names, calibration(learned, names, growth, rng))
 
 
 # In the order of the tables that show them. The rest is compared with LightGBM, the last.

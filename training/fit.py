@@ -24,7 +24,7 @@ from training.dataset import (
     schedule,
     training_table,
 )
-from training.forest import BoosterSettings
+from training.forest import BoosterSettings, Growth, directions
 from training.labels import takings_after
 from training.promoters import promoter_rows
 
@@ -137,7 +137,7 @@ def train(
             absent[target.name] = _no_rows(target, table, plan, said)
             notes.append(f"{target.name}: left out, since {absent[target.name]}.")
             continue
-        found = _fit_target(target, learned, tested, features.names, settings, rng)
+        found = _fit_target(target, learned, tested, features, settings, rng)
         fitted[target.name] = found
         notes.extend((*said, *found.notes))
     margin_rows, takings = _margin_rows(log, features, table, settings.horizon_days, end)
@@ -191,13 +191,13 @@ def _fit_target(
     target: Target,
     learned: Rows,
     tested: Rows,
-    names: tuple[str, ...],
+    features: FeatureSet,
     settings: TrainSettings,
     rng: np.random.Generator,
 ) -> _Fitted:
     """Fit what the rows suffice for, test it, and choose what serves."""
-    asked = FitSettings(target, settings.booster, settings.seed)
-    models, notes = candidates(learned, names, asked, rng)
+    growth = Growth(settings.booster, settings.seed, directions(features, target.name))
+    models, notes = candidates(learned, features.names, FitSettings(target, growth), rng)
     found = {
         kind: model.predict(tested.rows) if len(tested) else np.empty(0)
         for kind, model in models.items()
