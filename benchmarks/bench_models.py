@@ -80,6 +80,8 @@ NINE: Final = (
 )
 # Three times the people of the demo company, drawn by another seed: what more data of the same
 # truth would teach about the same features.
+# Window and question of the churn that peers without labels are compared on.
+BTYD_REST: Final = (28.0, "absence", ORDER_FACTS, (1.0, 0.0, 0.0))
 LARGER: Final = CompanySize(people=15_000)
 LARGER_ROWS: Final = 400_000
 

@@ -12,6 +12,7 @@ from typing import Final
 
 import numpy as np
 
+from models.btyd import BgNbd, ParetoNbd
 from models.forest import Forest
 from models.logistic import Logistic, compressed
 from models.model import DamagedModel, Direct, FloatArray, Model, WrongRows, logit, sigmoid
@@ -21,12 +22,14 @@ __all__ = [
     "KINDS",
     "RECENCY_FEATURE",
     "BaseRate",
+    "BgNbd",
     "Calibration",
     "Classifier",
     "DamagedModel",
     "Forest",
     "Logistic",
     "Model",
+    "ParetoNbd",
     "RecencyRule",
     "WrongRows",
     "compressed",
@@ -38,7 +41,7 @@ __all__ = [
 
 # A new kind is a line here; bundles are read by it.
 KINDS: Final[Mapping[str, type[Model]]] = MappingProxyType(
-    {kind.kind: kind for kind in (Forest, Logistic, RecencyRule, BaseRate)}
+    {kind.kind: kind for kind in (Forest, Logistic, RecencyRule, BgNbd, ParetoNbd, BaseRate)}
 )
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-SERVED_BY: Final = ("lightgbm", "logistic", "recency", "base_rate")
+SERVED_BY: Final = ("lightgbm", "logistic", "bg_nbd", "pareto_nbd", "recency", "base_rate")
 NOTHING_SERVES: Final = "none"  # `served_by` of a score for which there is no model
 SCORES: Final = (
     "churn_risk",
