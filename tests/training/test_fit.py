@@ -11,7 +11,7 @@ from models.bundle_files import load_bundle, write_bundle
 from models.targets import load_targets
 from training.dataset import NothingToLearn
 from training.fit import TrainingResult, TrainSettings, train
-from training.forest import BoosterSettings, leaf_size, rounds
+from training.forest import BoosterSettings
 
 START = 18_000 * DAY
 DAYS = 400
@@ -192,18 +192,3 @@ def test_a_history_shorter_than_its_window_has_a_margin_only(tmp_path: Path) -> 
 def test_visitors_alone_are_nothing_to_learn_from() -> None:
     with pytest.raises(NothingToLearn, match="no 'Order Completed' among"):
         train(shop(20, seed=6, anonymous=True), FEATURES, SETTINGS, END)
-
-
-@pytest.mark.parametrize(
-    ("rows", "smallest"), [(100, 20), (2000, 20), (5000, 50), (10_000, 100), (10**6, 100)]
-)
-def test_leaves_grow_with_the_rows(rows: int, smallest: int) -> None:
-    assert leaf_size(rows, 100) == smallest
-
-
-@pytest.mark.parametrize(
-    ("rows", "most", "trees"),
-    [(100, 180, 40), (2000, 180, 40), (5500, 180, 100), (10**6, 180, 180), (9, 5, 5)],
-)
-def test_few_rows_grow_few_trees(rows: int, most: int, trees: int) -> None:
-    assert rounds(rows, most) == trees
