@@ -1,6 +1,6 @@
 """A bundle: everything that is expected of customers. Its files are in `models.bundle_files`."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -8,10 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.algebra import FeatureSet
+from features.stage import STAGES
 from models.classifier import Classifier, WrongRows, recency_column
-from models.effects import EffectModels
+from models.effects import EffectModels, state_of
 from models.expectation import NOTHING_SERVES, Expectation, Reason, Score
 from models.explain import reasons
+from models.golden_rows import EXPLAINED_ROWS, golden_rows
 from models.language import Quantity, phrase
 from models.margin import MarginModel
 from models.ranges import Ranges, ranges_of
@@ -21,6 +23,7 @@ from models.targets import EVER, Target, Targets
 FloatArray = NDArray[np.float64]
 
 EXPECTED_MARGIN: Final = "expected_margin"
+USUAL_MARGIN: Final = "usual_margin"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +51,20 @@ class Measured:
 class Golden:
     """Rows and what this bundle says of them, to see that it still says the same.
 
-    The rows are quantiles of each feature by itself, so no customer is among them.
+    Attributes
+    ----------
+    rows : tuple of rows
+        See `models.golden_rows`; no customer is among them.
+    predictions : mapping of str to numbers
+        One number a row of each score, of both margins, and of each effect and its error.
+    explanations : mapping of score name to numbers
+        Of the first rows: the sum of what each feature adds to the log-odds, the first one
+        counted once, the second twice, and so on, so that a change in any of them shows.
     """
 
     rows: tuple[tuple[float | None, ...], ...]
     predictions: Mapping[str, tuple[float, ...]]
+    explanations: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,25 +169,65 @@ class Bundle:
 
 def predictions(bundle: Bundle, rows: FloatArray) -> dict[str, tuple[float, ...]]:
     """Every number the bundle has for rows of shape (n, n_features), at risk or not."""
+    names = bundle.feature_names
     found = {name: model.predict(rows) for name, model in bundle.classifiers.items()}
-    found[EXPECTED_MARGIN] = bundle.margin.expected(rows, bundle.feature_names)
+    found[EXPECTED_MARGIN] = bundle.margin.expected(rows, names)
+    found[USUAL_MARGIN] = bundle.margin.usual(rows, names)
+    if bundle.effects is not None:
+        found |= _effects_on(
+            bundle.effects, found, [dict(zip(names, row, strict=True)) for row in rows]
+        )
     return {name: tuple(values.tolist()) for name, values in found.items()}
+
+
+def _effects_on(
+    effects: EffectModels, found: Mapping[str, FloatArray], rows: Sequence[Mapping[str, float]]
+) -> dict[str, FloatArray]:
+    """Effects and their errors on customers of such scores and features, every stage in turn."""
+    values = np.empty((3, len(rows), len(effects.names)))
+    for place, features in enumerate(rows):
+        scores = {
+            name: Score(name, float(numbers[place]), 0, 0.0, NOTHING_SERVES)
+            for name, numbers in found.items()
+        }
+        stage = STAGES[place % len(STAGES)]
+        known = Expectation(scores, float(found[USUAL_MARGIN][place]), ())
+        on = effects.on(state_of(known, features, stage), stage)
+        values[:, place] = on.values, np.sqrt(np.abs(np.diag(on.covariance))), on.usual
+    what = ("effect", "error", "usual effect")
+    return {
+        f"{word} of {name}": values[kind, :, place]
+        for kind, word in enumerate(what)
+        for place, name in enumerate(effects.names)
+    }
+
+
+def explanations(bundle: Bundle, rows: FloatArray) -> dict[str, tuple[float, ...]]:
+    """One number a row and score that says what each feature added; see `Golden`."""
+    weights = np.arange(1.0, len(bundle.feature_names) + 2.0)
+    return {
+        name: tuple((model.contributions(rows) @ weights).tolist())
+        for name, model in bundle.classifiers.items()
+    }
 
 
 def with_golden_rows(bundle: Bundle, rows: FloatArray) -> Bundle:
     """The bundle with golden rows and ranges made of `rows`, shape (n, n_features), n > 0."""
-    levels = (0.02, 0.1, 0.25, 0.5, 0.75, 0.9, 0.98)
-    golden = np.array([_quantiles(column, levels) for column in rows.T]).T
-    nothing_known = np.where(np.isnan(rows).any(axis=0), np.nan, 0.0)
-    golden = np.vstack([golden, nothing_known])
     as_text = tuple(
-        tuple(None if np.isnan(value) else float(value) for value in row) for row in golden
+        tuple(None if np.isnan(value) else float(value) for value in row)
+        for row in golden_rows(rows)
     )
-    seen = Golden(as_text, predictions(bundle, golden))
-    return replace(bundle, golden=seen, ranges=ranges_of(rows))
+    found = replace(bundle, golden=Golden(as_text, {}), ranges=ranges_of(rows))
+    return with_golden_answers(found)
 
 
-def _quantiles(column: FloatArray, levels: tuple[float, ...]) -> FloatArray:
-    """Quantiles of the values there are, shape (n_levels,); NaN without any."""
-    present = column[~np.isnan(column)]
-    return np.quantile(present, levels) if len(present) else np.full(len(levels), np.nan)
+def with_golden_answers(bundle: Bundle) -> Bundle:
+    """The bundle with what it says now of the golden rows it has."""
+    given = bundle.golden.rows
+    rows = np.array(given, dtype=np.float64).reshape(len(given), len(bundle.feature_names))
+    return replace(
+        bundle,
+        golden=Golden(
+            given, predictions(bundle, rows), explanations(bundle, rows[:EXPLAINED_ROWS])
+        ),
+    )

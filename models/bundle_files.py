@@ -4,46 +4,72 @@ The manifest lists the sha256 of every other file and the folder is named by the
 manifest, so a name stands for exactly one content. No pickle: loading runs no code of the file.
 """
 
-import hashlib
 import json
-import math
 import os
 import shutil
-from collections.abc import Mapping
-from dataclasses import asdict, fields
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Final, TypeVar, cast
+from typing import Final
 
 import numpy as np
 
 from features.algebra import FeatureSet
 from features.home import write_whole
-from models.bundle import Bundle, Golden, Measured, predictions
-from models.classifier import KINDS, Calibration, Classifier, DamagedModel, Forest, WrongRows
+from models.bundle import (
+    Bundle,
+    Golden,
+    Measured,
+    explanations,
+    predictions,
+    with_golden_answers,
+)
+from models.bundle_folder import AGAIN, FORMAT, DamagedBundle, Manifest, checked_files, sha256
+from models.classifier import KINDS, Calibration, Classifier, DamagedModel, Forest
 from models.effects import from_tables as effects_from_tables
 from models.effects import tables as effects_tables
 from models.forest_text import check_forest
+from models.golden_rows import EXPLAINED_ROWS, GOLDEN_ROWS
 from models.margin import MarginModel
 from models.ranges import Ranges
-from models.targets import InvalidTargets, tables, targets_from_tables
+from models.strict_json import record, strict_json, table
+from models.targets import tables, targets_from_tables
 
-Record = TypeVar("Record")
+__all__ = ["FORMAT", "DamagedBundle", "load_bundle", "read_bundle", "write_bundle"]
 
-FORMAT: Final = 3  # of the folder; raise it when an older reader would misread it
+# Probabilities and money, between machines too: their last digits differ by 1e-15.
 GOLDEN_TOLERANCE: Final = 1e-9
 EFFECTS: Final = "effects.json"
 
 
-class DamagedBundle(ValueError):
-    """A bundle that is not, byte for byte, what training wrote, or that fits no longer."""
+@dataclass(frozen=True, slots=True)
+class ModelFile:
+    """What stands in the file of one score; a forest's text lies beside it."""
+
+    kind: str
+    model: Mapping[str, object]
+    calibration: Calibration
+    base_rate: float
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What stands in `report.json`."""
+
+    metrics: tuple[Measured, ...]
+    notes: tuple[str, ...]
+    absent: Mapping[str, str]
 
 
 def write_bundle(bundle: Bundle, bundles: Path) -> str:
     """Write a bundle below the folder `bundles`; its name there, a sha256, is the result.
 
+    Its golden rows get the answers of the bundle as it is now.
+
     Written beside its place and moved there in one step; writing it again changes nothing,
     unless what lies there was damaged meanwhile: then it is replaced.
     """
+    bundle = with_golden_answers(bundle)
     contents = {name: text.encode() for name, text in _contents(bundle).items()}
     manifest = _json(
         {
@@ -51,10 +77,10 @@ def write_bundle(bundle: Bundle, bundles: Path) -> str:
             "as_of": bundle.as_of,
             "fingerprint": bundle.fingerprint,
             "feature_names": bundle.feature_names,
-            "files": {name: _sha256(content) for name, content in sorted(contents.items())},
+            "files": {name: sha256(content) for name, content in sorted(contents.items())},
         }
     ).encode()
-    name = _sha256(manifest)
+    name = sha256(manifest)
     files = contents | {"manifest.json": manifest}
     if _holds(bundles / name, files):
         return name
@@ -79,32 +105,64 @@ def _holds(folder: Path, files: Mapping[str, bytes]) -> bool:
     )
 
 
-def load_bundle(folder: Path, features: FeatureSet) -> Bundle:
-    """Read a bundle, checking all that can be checked before it may serve.
+def load_bundle(
+    folder: Path, features: FeatureSet, trial: Callable[[Path], None] | None = None
+) -> Bundle:
+    """Read a bundle that this program can serve.
+
+    Parameters
+    ----------
+    trial : callable or None
+        What a bundle with a forest must pass before LightGBM reads it in this process:
+        `models.bundle_trial.try_in_child`, where this process must not be lost.
 
     Raises
     ------
     DamagedBundle
-        If the manifest is missing or of another format; a file is missing, changed or
-        unknown; the feature set differs from the one it was trained with; a model's text is
-        not whole; or a golden row is predicted differently.
+        See `read_bundle`; also if the feature set differs from the one it was trained with.
     """
-    manifest, contents = _checked_files(folder)
+    manifest, contents = checked_files(folder)
     where = f"bundle {folder.name[:12]}"
-    if manifest.get("fingerprint") != features.fingerprint:
+    if manifest.fingerprint != features.fingerprint:
         raise DamagedBundle(
-            f"{where}: was trained with the features {str(manifest.get('fingerprint'))[:12]}; this "
-            f"program computes {features.fingerprint[:12]}; train again with `nextbest train`"
+            f"{where}: was trained with the features {manifest.fingerprint[:12]!a}; this "
+            f"program computes {features.fingerprint[:12]}; {AGAIN}"
         )
+    if manifest.feature_names != features.names:
+        raise DamagedBundle(f"{where}: its feature names are not those of its features; {AGAIN}")
+    return _checked(folder, manifest, contents, trial)
+
+
+def read_bundle(folder: Path) -> Bundle:
+    """Read a bundle, checking all that can be checked but the feature set.
+
+    Raises
+    ------
+    DamagedBundle
+        If a file is missing, changed, unknown, or not as training writes it; or a golden row
+        is predicted or explained differently.
+    """
+    return _checked(folder, *checked_files(folder))
+
+
+def _checked(
+    folder: Path,
+    manifest: Manifest,
+    contents: dict[str, bytes],
+    trial: Callable[[Path], None] | None = None,
+) -> Bundle:
+    where = f"bundle {folder.name[:12]}"
     try:
         bundle = _bundle(manifest, contents, folder.name)
-        if bundle.feature_names != features.names:
-            raise DamagedModel("its feature names are not those of the feature set")
-        _check_golden(bundle)
-    except (KeyError, TypeError, DamagedModel, InvalidTargets, WrongRows, ValueError) as error:
-        raise DamagedBundle(
-            f"{where}: {error}; it is not what training wrote; train again with `nextbest train`"
-        ) from error
+        if trial is not None and any(name.endswith(".lgb") for name in contents):
+            trial(folder)
+        # A forged number may overflow; the comparison below then fails in words.
+        with np.errstate(all="ignore"):
+            _check_golden(bundle)
+    except DamagedBundle:
+        raise
+    except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+        raise DamagedBundle(f"{where}: {error}; it is not what training wrote; {AGAIN}") from error
     return bundle
 
 
@@ -140,122 +198,102 @@ def _contents(bundle: Bundle) -> dict[str, str]:
     return contents
 
 
-def _checked_files(folder: Path) -> tuple[dict[str, object], dict[str, bytes]]:
-    """Manifest and contents, each file exactly as its checksum says."""
-    where = f"bundle {folder.name[:12]}"
-    again = "train again with `nextbest train`"
-    if not (folder / "manifest.json").is_file():
-        raise DamagedBundle(f"{where}: no manifest.json in {folder}; {again}")
-    raw = (folder / "manifest.json").read_bytes()
-    if _sha256(raw) != folder.name:
-        raise DamagedBundle(
-            f"{where}: its manifest has the checksum {_sha256(raw)[:12]}; must be the folder's "
-            f"name; {again}"
-        )
-    try:
-        manifest = json.loads(raw)
-        form, listed = manifest["format"], dict(manifest["files"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise DamagedBundle(f"{where}: its manifest cannot be read ({error!r}); {again}") from error
-    if form != FORMAT:
-        raise DamagedBundle(f"{where}: format {form}; this program reads {FORMAT}; {again}")
-    found = {path.name for path in folder.iterdir()} - {"manifest.json"}
-    for name in sorted(found - set(listed)):
-        raise DamagedBundle(f"{where}: unknown file '{name}'; the manifest lists all; {again}")
-    contents = {}
-    for name, checksum in listed.items():
-        if name not in found:
-            raise DamagedBundle(f"{where}: file '{name}' is missing; {again}")
-        contents[name] = (folder / name).read_bytes()
-        if _sha256(contents[name]) != checksum:
-            raise DamagedBundle(f"{where}: file '{name}' was changed after training; {again}")
-    return manifest, contents
-
-
-def _bundle(manifest: dict[str, object], contents: dict[str, bytes], sha256: str) -> Bundle:
-    names = tuple(cast(list[str], manifest["feature_names"]))
-    targets = targets_from_tables(json.loads(contents["targets.json"]), "targets.json")
-    classifiers, base_rates = {}, {}
-    for name in targets.names:
-        if f"{name}.json" in contents:
-            found = json.loads(contents[f"{name}.json"])
-            text = contents.get(f"{name}.lgb")
-            classifiers[name] = _classifier(found, text, names)
-            base_rates[name] = float(found["base_rate"])
-    golden = json.loads(contents["golden.json"])
-    report = json.loads(contents["report.json"])
+def _bundle(manifest: Manifest, contents: Mapping[str, bytes], sha256: str) -> Bundle:
+    """The bundle of its files: all of them, and nothing else."""
+    found = {
+        name: strict_json(content, name)
+        for name, content in contents.items()
+        if name.endswith(".json")
+    }
+    names = manifest.feature_names
+    targets = targets_from_tables(table(found["targets.json"], "targets.json"), "targets.json")
+    models = {
+        name: record(ModelFile, found[f"{name}.json"], f"{name}.json")
+        for name in targets.names
+        if f"{name}.json" in found
+    }
+    classifiers = {
+        name: _classifier(name, model, contents.get(f"{name}.lgb"), names)
+        for name, model in models.items()
+    }
+    known = {"targets.json", "margin.json", "golden.json", "ranges.json", "report.json", EFFECTS}
+    known |= {f"{name}.json" for name in models}
+    known |= {f"{name}.lgb" for name, model in models.items() if model.kind == Forest.kind}
+    for name in contents:
+        if name not in known:
+            raise DamagedModel(f"file '{name}' belongs to no model")
+    report = record(Report, found["report.json"], "report.json")
+    effects = table(found[EFFECTS], EFFECTS) if EFFECTS in found else None
     return Bundle(
-        as_of=int(cast(int, manifest["as_of"])),
+        as_of=manifest.as_of,
         feature_names=names,
-        fingerprint=str(manifest["fingerprint"]),
+        fingerprint=manifest.fingerprint,
         targets=targets,
         classifiers=classifiers,
-        base_rates=base_rates,
-        margin=_record(MarginModel, json.loads(contents["margin.json"])),
-        metrics=tuple(_record(Measured, each) for each in report["metrics"]),
-        notes=tuple(report["notes"]),
-        golden=Golden(
-            tuple(tuple(row) for row in golden["rows"]),
-            {name: tuple(values) for name, values in golden["predictions"].items()},
-        ),
-        absent={str(name): str(why) for name, why in report["absent"].items()},
-        ranges=_ranges(json.loads(contents["ranges.json"]), len(names)),
+        base_rates={name: model.base_rate for name, model in models.items()},
+        margin=record(MarginModel, found["margin.json"], "margin.json"),
+        metrics=report.metrics,
+        notes=report.notes,
+        golden=record(Golden, found["golden.json"], "golden.json"),
+        absent=report.absent,
+        ranges=_ranges(found["ranges.json"], len(names)),
         sha256=sha256,
-        effects=effects_from_tables(json.loads(contents[EFFECTS])) if EFFECTS in contents else None,
+        effects=None if effects is None else effects_from_tables(effects),
     )
 
 
 def _classifier(
-    found: dict[str, dict[str, object]], text: bytes | None, names: tuple[str, ...]
+    name: str, file: ModelFile, text: bytes | None, names: tuple[str, ...]
 ) -> Classifier:
-    kind = str(found["kind"])
-    if kind not in KINDS:
-        raise DamagedModel(f"kind '{kind}'; kinds are {', '.join(KINDS)}")
-    table = dict(found["model"])
-    if text is not None:
-        table["text"] = text.decode()
-        check_forest(text.decode(), names)
-    return Classifier(
-        _record(KINDS[kind], table), names, _record(Calibration, found["calibration"])
-    )
+    where = f"{name}.json"
+    if file.kind not in KINDS:
+        raise DamagedModel(f"kind {file.kind!a:.40}; kinds are {', '.join(KINDS)}")
+    if not 0 <= file.base_rate <= 1:
+        raise DamagedModel(f"{where}: base_rate {file.base_rate:g}; must be a share")
+    parts = dict(file.model)
+    if file.kind == Forest.kind:
+        if text is None:
+            raise DamagedModel(f"file '{name}.lgb' is missing")
+        parts["text"] = text.decode("ascii")
+        check_forest(parts["text"], names)
+    return Classifier(record(KINDS[file.kind], parts, where), names, file.calibration)
 
 
-def _ranges(table: dict[str, object], n_features: int) -> Ranges:
-    ranges = _record(Ranges, table)
+def _ranges(value: object, n_features: int) -> Ranges:
+    ranges = record(Ranges, value, "ranges.json")
     for each in (ranges.low, ranges.high, ranges.usual, ranges.spread):
-        if len(each) not in (0, n_features) or not all(_is_number(value) for value in each):
+        if len(each) not in (0, n_features):
             raise DamagedModel(f"its ranges are not one number, or none, for {n_features} features")
     return ranges
 
 
-def _is_number(value: object) -> bool:
-    return value is None or (isinstance(value, float | int) and math.isfinite(value))
-
-
-def _record(record: type[Record], table: dict[str, object]) -> Record:
-    """A frozen record from a JSON table; lists become tuples."""
-    expected = {field.name for field in fields(record)}  # type: ignore[arg-type]
-    if set(table) != expected:
-        raise DamagedModel(f"{record.__name__} has {sorted(table)}; must have {sorted(expected)}")
-    return record(**{k: tuple(v) if isinstance(v, list) else v for k, v in table.items()})
-
-
 def _check_golden(bundle: Bundle) -> None:
-    rows = np.array(bundle.golden.rows, dtype=np.float64)
-    now = predictions(bundle, rows)
-    if set(now) != set(bundle.golden.predictions):
-        raise DamagedModel("its golden predictions speak of other scores than its models")
-    for name, then in bundle.golden.predictions.items():
-        gap = float(np.max(np.abs(np.array(then) - np.array(now[name]))))
-        if not gap <= GOLDEN_TOLERANCE:
+    golden, width = bundle.golden, len(bundle.feature_names)
+    if len(golden.rows) != GOLDEN_ROWS or any(len(row) != width for row in golden.rows):
+        raise DamagedModel(f"its golden rows are not {GOLDEN_ROWS} of {width} features")
+    rows = np.array(golden.rows, dtype=np.float64)
+    _require_same("predictions", golden.predictions, predictions(bundle, rows))
+    explained = explanations(bundle, rows[:EXPLAINED_ROWS])
+    _require_same("explanations", golden.explanations, explained)
+
+
+def _require_same(
+    what: str, then: Mapping[str, tuple[float, ...]], now: Mapping[str, tuple[float, ...]]
+) -> None:
+    if set(now) != set(then):
+        raise DamagedModel(f"its golden {what} speak of other scores than its models")
+    for name, values in then.items():
+        if len(values) != len(now[name]):
+            raise DamagedModel(f"its golden {what} of {name} are not one for each row")
+        gaps = np.abs(np.array(values) - np.array(now[name]))
+        # Money and sums of parts may be large: their last digits then are.
+        allowed = GOLDEN_TOLERANCE * np.maximum(1.0, np.abs(np.array(values)))
+        if not (gaps <= allowed).all():
             raise DamagedModel(
-                f"{name} of a golden row differs by {gap:.2g}; at most {GOLDEN_TOLERANCE} may be"
+                f"golden {what} of {name} differ by {np.max(gaps):.2g}; "
+                f"at most {GOLDEN_TOLERANCE} may be"
             )
 
 
 def _json(value: object) -> str:
     return json.dumps(value, allow_nan=False, ensure_ascii=False, indent=1) + "\n"
-
-
-def _sha256(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()

@@ -123,7 +123,7 @@ def test_a_missing_manifest_is_named(folder: Path) -> None:
 
 def test_a_changed_manifest_is_seen(folder: Path) -> None:
     path = folder / "manifest.json"
-    path.write_text(path.read_text().replace('"format": 3', '"format": 3 '))
+    path.write_text(path.read_text().replace('"format": 4', '"format": 4 '))
     with pytest.raises(DamagedBundle, match="must be the folder's name"):
         load_bundle(folder, FEATURES)
 
@@ -153,7 +153,7 @@ def test_another_feature_set_is_refused(folder: Path) -> None:
 
 
 def test_another_format_is_refused(folder: Path) -> None:
-    with pytest.raises(DamagedBundle, match="format 1; this program reads 3"):
+    with pytest.raises(DamagedBundle, match="format 1; this program reads 4"):
         load_bundle(signed_again(folder, format=1), FEATURES)
 
 
@@ -170,17 +170,17 @@ def test_a_manifest_without_files_is_refused(folder: Path, files: object) -> Non
             "repurchase_likelihood.json",
             "-2.0",
             "-2.5",
-            "repurchase_likelihood of a golden row diff",
+            "golden predictions of repurchase_likelihood differ by 0.04",
         ),
         (
             "margin.json",
             '"prior_days": 56.0',
             '"prior_days": 57.0',
-            "expected_margin of a golden r",
+            "golden predictions of expected_margin differ by",
         ),
         ("margin.json", '"base"', '"bass"', "MarginModel has .*; must have"),
         ("churn_risk.json", '"lightgbm"', '"joblib"', "kind 'joblib'; kinds are lightgbm, logist"),
-        ("churn_risk.lgb", "num_leaves=", "num_leaves=9", "tree 0 has a wrong number of leaves"),
+        ("churn_risk.lgb", "num_leaves=", "num_leaves=9", "tree 0 is not where the head says"),
         ("targets.json", '"absence"', '"abstinence"', "outcome = 'abstinence'"),
         ("golden.json", '"churn_risk"', '"other"', "golden predictions speak of other scores"),
     ],
