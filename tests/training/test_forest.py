@@ -1,4 +1,5 @@
 import re
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -30,7 +31,7 @@ def steps(model: Classifier, rows: np.ndarray, column: int) -> np.ndarray:
         pairs = zip(used.split(), values.split(), strict=True)
         thresholds |= {float(value) for place, value in pairs if int(place) == column}
     edges = sorted(edge for edge in thresholds if np.isfinite(edge))
-    grid = [edges[0] - 1, *((low + high) / 2 for low, high in zip(edges, edges[1:], strict=False))]
+    grid = [edges[0] - 1, *((low + high) / 2 for low, high in pairwise(edges))]
     scores = []
     for value in [*grid, edges[-1] + 1]:
         moved = rows.copy()
@@ -56,7 +57,7 @@ def test_directions_are_those_of_the_dictionary() -> None:
     found = dict(zip(FEATURES.names, directions(FEATURES, "churn_risk"), strict=True))
     for feature in FEATURES.features:
         assert found[feature.name] == feature.direction.get("churn_risk", 0)
-    assert found["orders_28d"] == -1
+    assert (found["orders_84d"], found["usual_gap_days"]) == (-1, 1)
     assert set(directions(FEATURES, "no_such_score")) == {0}
 
 
