@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.decay import decayed_weights
-from features.expressions import OPERATIONS, Expression, Measure
+from features.expressions import EVER, OPERATIONS, Expression, Measure
 from features.signals import DAY, Int64Array, code
 
 GROUPS: Final = (
@@ -192,6 +192,19 @@ class FeatureSet:
         lines = [f"meaning {MEANING}"]
         lines += [f"{feature.name} = {feature.expression.text()}" for feature in self.features]
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+    @cached_property
+    def plain(self) -> Mapping[tuple[tuple[str, ...], str], str]:
+        """Names of the features that are one measure of the whole past, and no more.
+
+        By the events, sorted, and the operation: ``(("Order Completed",), "recency")``.
+        """
+        found: dict[tuple[tuple[str, ...], str], str] = {}
+        for feature in self.features:
+            first, *rest = feature.expression.steps
+            if isinstance(first, Measure) and not rest and first.window in (None, EVER):
+                found.setdefault((first.events, first.operation), feature.name)
+        return MappingProxyType(found)
 
     @cached_property
     def program(self) -> Program:

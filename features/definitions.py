@@ -27,6 +27,7 @@ contacts = Signals(*CONTACT_EVENTS)
 visits = Signals("Page Viewed", "Product Viewed", "Application Opened")
 pages = Signals("Page Viewed")
 app_opens = Signals("Application Opened")
+activity = Signals(*visits.events, "Feature Used")
 tickets = Signals("Ticket Opened")
 tickets_resolved = Signals("Ticket Resolved")
 replied: Final = "Ticket Replied"
@@ -43,6 +44,7 @@ EVENT_SETS: Final = {
     "pushes": pushes.events,
     "contacts": contacts.events,
     "visits": visits.events,
+    "activity": activity.events,
     "survey answers": answers.events,
     "surveys sent": surveys.events,
 }
@@ -91,6 +93,13 @@ FREQUENCY: Final = (
         _LOYAL,
     ).over(84, 365),
     Feature("orders_ever", "Orders ever", "orders", "frequency", orders.count.ever),
+    Feature(
+        "order_days_ever",
+        "Different days with an order, ever",
+        "days",
+        "frequency",
+        orders.distinct_days.ever,
+    ),
     # On Complete Journey these say most about both scores: what happened lately counts more,
     # without an edge at which an order suddenly counts no more.
     *(
@@ -324,6 +333,27 @@ EMAIL: Final = (
 )
 
 APP: Final = (
+    Feature(
+        "days_since_last_activity",
+        "Days since the last visit or use of any kind",
+        "days",
+        "app",
+        activity.recency,
+    ),
+    *Feature(
+        "active_days_{days}d",
+        "Different days with a visit or use in the last {days} days",
+        "days",
+        "app",
+        activity.distinct_days,
+    ).over(28),
+    Feature(
+        "active_days_ever",
+        "Different days with a visit or use, ever",
+        "days",
+        "app",
+        activity.distinct_days.ever,
+    ),
     *Feature(
         "app_opens_{days}d",
         "Times the app was opened in the last {days} days",
@@ -619,6 +649,13 @@ TENURE: Final = (
         Signals.any().age,
     ),
     Feature("days_since_first_order", "Days since the first order", "days", "tenure", orders.age),
+    Feature(
+        "days_since_first_activity",
+        "Days since the first visit or use of any kind",
+        "days",
+        "tenure",
+        activity.age,
+    ),
     Feature(
         "days_since_signed_up",
         "Days since the last sign-up",

@@ -244,3 +244,17 @@ def test_the_stack_is_as_deep_as_the_deepest_expression() -> None:
     one = ORDERS.count
     nested = feature(expression=one - (one - (one - (one - one))))
     assert FeatureSet((nested,)).program.depth == 5
+
+
+def test_plain_features_are_found_by_what_they_measure() -> None:
+    visits = Signals("Page Viewed", "Application Opened")
+    features = FeatureSet(
+        (
+            Feature("a", "A", "days", "web", visits.recency),
+            Feature("b", "B", "days", "web", visits.distinct_days.ever),
+            Feature("c", "C", "days", "web", visits.distinct_days.within(28)),
+            Feature("d", "D", "days", "web", visits.recency / 2.0),
+        )
+    )
+    events = ("Application Opened", "Page Viewed")
+    assert dict(features.plain) == {(events, "recency"): "a", (events, "distinct_days"): "b"}

@@ -46,6 +46,7 @@ MESSAGES = (
 TEXTS = ("SMS Sent", "Communication Sent/sms")
 PUSHES = ("Push Notification Sent", "Communication Sent/push")
 VISITS = ("Page Viewed", "Product Viewed", "Application Opened")
+ACTIVITY = (*VISITS, "Feature Used")
 SURVEYS_SENT = ("Survey Sent/nps", "Survey Sent/csat", "Survey Sent/ces")
 SURVEYS_ANSWERED = ("Survey Answered/nps", "Survey Answered/csat", "Survey Answered/ces")
 NOTHING = math.nan
@@ -68,9 +69,12 @@ def since_last(*events: str) -> Callable[[Past], float]:
     return days
 
 
-def since_first_order(past: Past) -> float:
-    times = [fact.occurred for fact in of(past, ("Order Completed",))]
-    return float(Fraction(AS_OF - min(times), DAY)) if times else NOTHING
+def since_first(*events: str) -> Callable[[Past], float]:
+    def days(past: Past) -> float:
+        times = [fact.occurred for fact in of(past, events)]
+        return float(Fraction(AS_OF - min(times), DAY)) if times else NOTHING
+
+    return days
 
 
 def tenure(past: Past) -> float:
@@ -81,7 +85,7 @@ def order_days(window: int) -> Callable[[Past], float]:
     return days_with("Order Completed", days=window)
 
 
-def days_with(*events: str, days: int) -> Callable[[Past], float]:
+def days_with(*events: str, days: int | None = None) -> Callable[[Past], float]:
     return lambda past: len({fact.occurred // DAY for fact in of(past, events, days)})
 
 
@@ -265,6 +269,20 @@ SENTENCES: dict[str, tuple[str, Callable[[Past], float]]] = {
     "orders_84d": ("Orders in the last 84 days", how_many("Order Completed", days=84)),
     "orders_365d": ("Orders in the last 365 days", how_many("Order Completed", days=365)),
     "orders_ever": ("Orders ever", how_many("Order Completed")),
+    "order_days_ever": ("Different days with an order, ever", days_with("Order Completed")),
+    "days_since_last_activity": (
+        "Days since the last visit or use of any kind",
+        since_last(*ACTIVITY),
+    ),
+    "active_days_28d": (
+        "Different days with a visit or use in the last 28 days",
+        days_with(*ACTIVITY, days=28),
+    ),
+    "active_days_ever": ("Different days with a visit or use, ever", days_with(*ACTIVITY)),
+    "days_since_first_activity": (
+        "Days since the first visit or use of any kind",
+        since_first(*ACTIVITY),
+    ),
     "order_days_28d": ("Different days with an order in the last 28 days", order_days(28)),
     "order_days_84d": ("Different days with an order in the last 84 days", order_days(84)),
     "order_days_365d": ("Different days with an order in the last 365 days", order_days(365)),
@@ -496,7 +514,7 @@ SENTENCES: dict[str, tuple[str, Callable[[Past], float]]] = {
         since_last(*MESSAGES),
     ),
     "tenure_days": ("Days since the first signal of any kind", tenure),
-    "days_since_first_order": ("Days since the first order", since_first_order),
+    "days_since_first_order": ("Days since the first order", since_first("Order Completed")),
     "days_since_signed_up": ("Days since the last sign-up", since_last("Signed Up")),
     "relationship_ended": (
         "Times the relationship was ended for good",
