@@ -14,6 +14,7 @@ import numpy as np
 
 from features.consent import CONSENT_EVENTS, ConsentChange, consent_change
 from features.signals import DAY, EMPTY, Int64Array, SignalColumns, SignalLog
+from features.traits import TRAIT_EVENT, TraitChange, trait_changes
 
 # Columns of a part. The first thirteen are the canonical columns; times are microseconds UTC.
 # `amount_minor` and `value` hold `ABSENT` where there is no number, the codes 0 for no name.
@@ -151,6 +152,19 @@ class History:
                 "order by received_at, occurred_at, customer_id, message_id"
             ).fetchall()
         return [consent_change(*row) for row in found]
+
+    def trait_changes(self) -> list[TraitChange]:
+        """Every trait that says how a customer is contacted, in order of time."""
+        if not self.parts():
+            return []
+        with self._connection() as connection:
+            found = connection.execute(
+                "select customer_id, properties, occurred_at, received_at from history "
+                f"where event = {sql_text(TRAIT_EVENT)} "
+                "and regexp_matches(lower(properties), 'household|time|channel') "
+                "order by received_at, occurred_at, customer_id, message_id"
+            ).fetchall()
+        return [change for row in found for change in trait_changes(*row)]
 
     def decisions(self, received_before: int) -> list[DecisionSignal]:
         """Every `Decision Made` received before a moment, by time and customer."""

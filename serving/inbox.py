@@ -15,8 +15,10 @@ from sqlalchemy.dialects.sqlite import insert
 
 from features.consent import ConsentChange
 from features.signals import DAY, EMPTY, SignalColumns, pack, unpack
+from features.traits import TRAIT_EVENT, TraitChange, trait_changes
 from serving import tables
 from serving.events import Item, PutAside, Received, Silent
+from serving.households import keep_traits
 from serving.ledger import keep_consents
 
 ACCEPTED: Final = "accepted"
@@ -99,6 +101,7 @@ def take_in(
             new.append(item)
     _keep_new(connection, new)
     keep_consents(connection, [_known(c, known_by) for i in new if (c := i.consent)], now)
+    keep_traits(connection, [change for item in new for change in _stated(item)], now)
     _set_aside(connection, zip(items, verdicts, strict=True), now)
     return tuple(verdicts)
 
@@ -214,6 +217,14 @@ def _known(change: ConsentChange, known_by: int) -> ConsentChange:
         occurred_at=min(change.occurred_at, latest),
         received_at=min(change.received_at, latest),
     )
+
+
+def _stated(item: Received) -> list[TraitChange]:
+    """What the item says of how the customer is contacted."""
+    if item.row["event"] != TRAIT_EVENT:
+        return []
+    times = int(item.signal.occurred_at[0]), int(item.signal.received_at[0])
+    return trait_changes(item.customer_id, item.row["properties"], *times)
 
 
 def _set_aside(connection: sa.Connection, judged: Iterable[tuple[Item, Verdict]], now: int) -> None:

@@ -16,15 +16,17 @@ import pysqlite3
 import pytest
 
 from features.signals import DAY, EMPTY, HOUR, MINUTE, SignalColumns
+from features.traits import TraitChange
 from models.expectation import Expectation, Reason, Score
 from serving.ledger import Circumstances
-from serving.pauses import UnknownPause, Wanted
+from serving.pauses import InvalidPause, UnknownPause, Wanted
 from serving.records import (
     Candidate,
     Consent,
     Contact,
     Decision,
     Ledger,
+    OptOut,
     Pause,
     Refusal,
     Versions,
@@ -193,7 +195,7 @@ def test_only_the_owner_may_read_the_file(store: Store, file: Path) -> None:
 
 
 def test_without_a_record_there_is_no_consent(store: Store) -> None:
-    assert ledger_seen(store) == Ledger({}, objected=False, contacts=(), paused=False)
+    assert ledger_seen(store) == Ledger({})
 
 
 def test_the_last_change_of_consent_counts(store: Store) -> None:
@@ -276,6 +278,76 @@ def test_the_crisis_switch_reaches_the_ledger(store: Store) -> None:
         store.end_pause(1)
 
 
+def trait(customer_id: str, value: str, days_ago: float, name: str = "household_id") -> TraitChange:
+    at = NOON - int(days_ago * DAY)
+    return TraitChange(customer_id, name, value, at, at)
+
+
+def test_a_household_is_who_lives_there_at_the_moment(store: Store) -> None:
+    moved_in = trait("c", "H1", 9)
+    store.put_trait_changes([moved_in, moved_in, trait("a", "H1", 9), trait("b", "H1", 5)])
+    store.put_trait_changes([trait("a", "H2", 3), trait("d", "H1", 2), trait("d", "", 1)])
+    assert store.others_at_home("c", NOON - 6 * DAY) == ("a",)
+    assert store.others_at_home("c", NOON - 4 * DAY) == ("a", "b")
+    assert store.others_at_home("c", NOON) == ("b",)  # a moved out, d took it back
+    assert store.others_at_home("c", NOON - 9 * DAY) == ()  # not yet heard of at that moment
+    assert store.others_at_home("z", NOON) == ()
+    late = TraitChange("e", "household_id", "H1", NOON - DAY, NOON)
+    store.put_trait_changes([late])
+    assert store.others_at_home("c", NOON) == ("b",)
+    assert store.others_at_home("c", NOON + 1) == ("b", "e")
+
+
+def test_too_many_people_are_no_household(store: Store) -> None:
+    store.put_trait_changes(trait(f"c{n}", "unknown", 1) for n in range(20))
+    assert len(store.others_at_home("c0", NOON)) == 19
+    store.put_trait_changes([trait("c20", "unknown", 1)])
+    assert store.others_at_home("c0", NOON) == ()
+
+
+def test_the_ledger_holds_the_household_traits_and_places(store: Store) -> None:
+    store.put_trait_changes([trait("c", "H1", 2), trait("b", "H1", 2)])
+    store.put_trait_changes([trait("c", "Asia/Tokyo", 2, "timezone")])
+    store.record("b", NOON, None, always(decision(customer_id="b")), as_text)
+    long_ago = decision(customer_id="c", as_of=NOON - 400 * DAY)
+    store.record("c", NOON - 400 * DAY, None, always(long_ago), as_text)
+    seen = store.ledger("c", NOON, limited=("newsletter", "call"))
+    assert seen.household == {"b": (FROM_MAIL,)}
+    assert seen.traits == {"household_id": "H1", "timezone": "Asia/Tokyo"}
+    assert seen.taken == {"newsletter": 1}
+    assert (seen.contacts, seen.sent_ever) == ((), {"newsletter"})
+    assert store.ledger("c", NOON + 8 * DAY, limited=("newsletter",)).taken == {}
+
+
+def test_an_opt_out_is_known_with_what_was_said_before(store: Store) -> None:
+    yes, no = Change(channel="sms"), Change(channel="sms", given=False)
+    days = [replace(c, occurred_at=NOON - d * DAY) for c, d in ((yes, 9), (no, 5), (no, 4))]
+    store.put_consent_changes([*days, Change(channel="push", given=False)])
+    seen = store.ledger("c", NOON)
+    assert set(seen.opt_outs) == {
+        OptOut("sms", NOON - 5 * DAY, True),  # said again, it stays the first no
+        OptOut("push", NOON - 10 * DAY, False),
+    }
+    store.put_consent_changes([replace(yes, occurred_at=NOON - 3 * DAY)])
+    assert [gone.channel for gone in store.ledger("c", NOON).opt_outs] == ["push"]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "words"),
+    [
+        ({"reason": " "}, "the reason is 0 characters long; must be 1 to 200"),
+        ({"reason": "x" * 201}, "the reason is 201 characters long"),
+        ({"reason": "x", "channel": "fax"}, "channel 'fax' is not known; must be one of any, em"),
+        ({"reason": "x", "stage": "old"}, "stage 'old' is not known; must be one of any, visit"),
+        ({"reason": "x", "flag": "red"}, "flag 'red' is not known; must be one of any, cart_op"),
+        ({"reason": "x", "allow": ("all",)}, "allow 'all' is not known; must be one of marketing"),
+    ],
+)
+def test_a_pause_that_makes_no_sense_is_refused(wanted: dict[str, Any], words: str) -> None:
+    with pytest.raises(InvalidPause, match=re.escape(words)):
+        Wanted(**wanted)
+
+
 def test_of_two_calls_that_cross_the_later_settled_sees_the_other(store: Store) -> None:
     store.record("c", NOON + 5, None, always(decision(as_of=NOON + 5)), as_text)
     assert len(ledger_seen(store, NOON).contacts) == 1
@@ -343,7 +415,12 @@ def test_the_log_holds_what_learning_needs(store: Store, file: Path) -> None:
     probabilities, refusals, reasons, flags, scores, effects = (json.loads(str(t)) for t in texts)
     assert probabilities == {"newsletter": 0.9, "no_contact": 0.1}
     assert refusals == [
-        {"communication": "welcome", "rule": "stage", "change": "stage is onboarding"}
+        {
+            "communication": "welcome",
+            "rule": "stage",
+            "change": "stage is onboarding",
+            "until": None,
+        }
     ]
     assert reasons[0]["text"] == REASON.text
     assert flags == ["high_value"]

@@ -122,6 +122,20 @@ def test_consent_over_http_reaches_the_history(home: Home) -> None:
     assert (change.channel, change.given, change.evidence) == ("email", False, "m-1")
 
 
+def test_traits_over_http_reach_the_ledger_and_the_history(home: Home) -> None:
+    with Store.open(home.store) as store:
+        traits = {"household_id": "H1", "timezone": "Asia/Tokyo", "plan": "gold"}
+        item = {"type": "identify", "userId": "C-1", "traits": traits, "messageId": "m-1"}
+        store.receive([read_item(item, Arrival(NOON, None, "EUR"))], NOON)
+        stated = {"household_id": "H1", "timezone": "Asia/Tokyo"}
+        assert store.ledger("C-1", NOON + 1).traits == stated
+        assert store.ledger("C-1", NOON).traits == {}
+        take_over(home, store, "EUR")
+    found = History(home.signals).trait_changes()
+    assert {change.name: change.value for change in found} == stated
+    assert {(change.occurred_at, change.received_at) for change in found} == {(NOON, NOON)}
+
+
 def test_old_messages_are_forgotten_once_the_history_has_them(home: Home) -> None:
     with Store.open(home.store, clock=lambda: NOON + 31 * DAY) as store:
         say(store, "Product Viewed", "m-1")

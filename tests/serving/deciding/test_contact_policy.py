@@ -1,4 +1,8 @@
+import itertools
+from collections.abc import Callable
 from dataclasses import replace
+from functools import reduce
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -15,8 +19,8 @@ from serving.contact_policy import (
     refusal_now,
 )
 from serving.engine import Engine
-from serving.policy import Cap, Policy
-from serving.records import Consent, Contact, Ledger, Pause, Refusal
+from serving.policy import Cap, CoolOff, Policy
+from serving.records import Consent, Contact, Ledger, OptOut, Pause, Refusal, Situation
 
 NOBODY = Ledger(consents={})
 EMAIL = ("email", "marketing")
@@ -169,6 +173,215 @@ def test_cap_of_zero_never_opens(rule_engine: Engine, shop_policy: Policy, noon:
     assert free_again_at(newsletter, NOBODY, closed) > noon + 10_000 * DAY
 
 
+# ---- Household, places, times of silence ---------------------------------------------------
+
+
+def test_a_household_cap_counts_everybody_at_home(
+    rule_engine: Engine, shop_policy: Policy, noon: int
+) -> None:
+    policy = replace(shop_policy, caps=(Cap("any", "marketing", 7, 3, "household"),))
+    mine = (Contact(noon - DAY, "email"),)
+    theirs = {"B": (Contact(noon - 2 * DAY, "sms"),), "C": (Contact(noon - 6 * DAY, "email"),)}
+    newsletter = entry_of(rule_engine, "newsletter")
+    full = Ledger(consents={}, contacts=mine, household=theirs)
+    change = (
+        "fewer than 3 contacts of the household (channel any, class marketing) in 7 days, now 3"
+    )
+    assert refusal_now(newsletter, full, policy, noon) == Refusal("newsletter", "cap", change)
+    assert free_again_at(newsletter, full, policy) == noon + DAY  # when C's is a week old
+    assert refusal_now(newsletter, full, policy, noon + DAY) is None
+    by_person = replace(policy, caps=(replace(policy.caps[0], per="person"),))
+    assert refusal_now(newsletter, full, by_person, noon) is None
+
+
+def test_a_place_is_free_or_not(rule_engine: Engine, shop_policy: Policy, noon: int) -> None:
+    call = entry_of(rule_engine, "ticket_apology", capacity_per_week=2)
+    taken = [Ledger(consents={}, taken={call.name: n}) for n in range(4)]
+    refused = [refusal_now(call, each, shop_policy, noon) for each in taken]
+    assert refused[:2] == [None, None]
+    change = "fewer than 2 places are taken in 7 days, now 2"
+    assert refused[2] == Refusal("ticket_apology", "capacity", change)
+    assert refused[3] is not None
+
+
+COOL = CoolOff(after_complaint_days=3, after_opt_out_days=14, after_order_days=2)
+
+
+@pytest.mark.parametrize(
+    ("changes", "rule", "days", "since"),
+    [
+        ({"situation": Situation(resolved_at=0)}, "cool_off", 3, "a ticket was resolved"),
+        ({"opt_outs": (OptOut("sms", 0, True),)}, "cool_off", 14, "the customer turned sms off"),
+        ({"situation": Situation(ordered_at=0)}, "after_order", 2, "the last order"),
+    ],
+)
+def test_marketing_is_silent_for_some_days(
+    rule_engine: Engine,
+    shop_policy: Policy,
+    changes: dict[str, Any],
+    rule: str,
+    days: int,
+    since: str,
+) -> None:
+    policy = replace(shop_policy, cool_off=COOL)
+    newsletter, ledger = entry_of(rule_engine, "newsletter"), Ledger(consents={}, **changes)
+    last = days * DAY - 1
+    change = f"{days} days have passed since {since}: {moment(days * DAY)}"
+    assert refusal_now(newsletter, ledger, policy, last) == Refusal("newsletter", rule, change)
+    assert refusal_now(newsletter, ledger, policy, days * DAY) is None
+    assert free_again_at(newsletter, ledger, policy) == days * DAY
+    service = entry_of(rule_engine, "ticket_apology")
+    assert refusal_now(service, ledger, policy, last) is None
+    gentle = entry_of(rule_engine, "newsletter", sells=False)
+    assert (refusal_now(gentle, ledger, policy, last) is None) == (rule == "after_order")
+    off = replace(shop_policy, cool_off=CoolOff())
+    assert refusal_now(newsletter, ledger, off, 1) is None
+
+
+def test_no_to_a_question_silences_no_other_channel(
+    rule_engine: Engine, shop_policy: Policy
+) -> None:
+    """Who never said yes to text messages has turned nothing off by saying no."""
+    policy = replace(shop_policy, cool_off=COOL)
+    newsletter = entry_of(rule_engine, "newsletter")
+    said_no = Ledger(consents={}, opt_outs=(OptOut("sms", 0, had_said_yes=False),))
+    assert refusal_now(newsletter, said_no, policy, DAY) is None
+    assumed = policy.assumed_consents | {("sms", "marketing")}
+    refusal = refusal_now(newsletter, said_no, replace(policy, assumed_consents=assumed), DAY)
+    assert refusal is not None
+    assert refusal.rule == "cool_off"
+
+
+def test_after_the_end_one_farewell_and_no_marketing(
+    rule_engine: Engine, shop_policy: Policy, noon: int
+) -> None:
+    ended = Ledger(consents={}, situation=Situation(stage="ended"))
+    apology = entry_of(rule_engine, "ticket_apology")
+    farewell = replace(apology, name="farewell", stages=("ended",))
+    assert refusal_now(farewell, ended, shop_policy, noon) is None
+    again = replace(ended, sent_ever=frozenset({"farewell"}))
+    change = "it has not been sent: after the end it is sent once"
+    assert refusal_now(farewell, again, shop_policy, noon) == Refusal("farewell", "ended", change)
+    selling = entry_of(rule_engine, "newsletter", stages=("ended",))
+    refusal = refusal_now(selling, ended, shop_policy, noon)
+    assert refusal == Refusal("newsletter", "ended", "a person takes up the relationship again")
+    receipt = replace(farewell, stages=("active", "ended"), message_class="transactional")
+    assert refusal_now(receipt, again, shop_policy, noon) is None
+
+
+@pytest.mark.parametrize(
+    ("stated", "channel", "message_class", "may"),
+    [
+        ("", "email", "marketing", True),
+        ("email", "email", "marketing", True),
+        ("E-Mail", "email", "marketing", True),
+        ("sms", "email", "marketing", False),
+        ("SMS, Newsletter", "email", "marketing", True),
+        ("carrier pigeon", "email", "marketing", True),  # no channel of ours: no wish of ours
+        ("sms", "email", "service", True),
+        ("sms", "inapp", "marketing", True),  # waits in the app, reaches out to nobody
+    ],
+)
+def test_a_stated_channel_binds_marketing_that_reaches_out(
+    rule_engine: Engine,
+    shop_policy: Policy,
+    noon: int,
+    stated: str,
+    channel: str,
+    message_class: str,
+    may: bool,
+) -> None:
+    assumed = frozenset({("email", "marketing"), ("inapp", "marketing")})
+    policy = replace(shop_policy, assumed_consents=assumed)
+    entry = entry_of(rule_engine, "newsletter", channel=channel, message_class=message_class)
+    ledger = Ledger(consents={}, traits={"preferred_channel": stated} if stated else {})
+    refusal = refusal_now(entry, ledger, policy, noon)
+    change = "the customer prefers email, not sms"
+    assert refusal == (None if may else Refusal("newsletter", "preferred_channel", change))
+
+
+# ---- The whole change ----------------------------------------------------------------------
+
+
+def test_a_refusal_names_every_rule_in_the_order_of_their_weight(
+    rule_engine: Engine, shop_policy: Policy, noon: int
+) -> None:
+    policy = replace(
+        shop_policy,
+        assumed_consents=frozenset(),
+        caps=(Cap("any", "any", 7, 1), Cap("email", "any", 3, 1, "household")),
+        cool_off=COOL,
+    )
+    offer = entry_of(rule_engine, "winback_offer", discount_pct=20, capacity_per_week=1)
+    ledger = Ledger(
+        consents={},
+        objected=True,
+        contacts=(Contact(noon - DAY, "email", "marketing", offer.name),),
+        pauses=(FIRE, replace(FIRE, number=4, channel="email", reason="flood")),
+        opt_outs=(OptOut("sms", noon - DAY, True),),
+        traits={"preferred_channel": "sms"},
+        taken={offer.name: 1},
+        situation=Situation("ended", (), noon - DAY, noon - 2 * DAY),
+    )
+    refusal = refusal_now(offer, ledger, policy, noon)
+    assert refusal is not None
+    assert refusal.rule == "objection"
+    assert refusal.change.split(" and ") == [
+        "the customer takes the objection back",
+        "pause 3 is turned off (everything: fire)",
+        "pause 4 is turned off (channel email: flood)",
+        "a person takes up the relationship again",
+        "the customer prefers email, not sms",
+        "consent to email:marketing is on record",
+        "max_discount_pct >= 20",
+        "fewer than 1 places are taken in 7 days, now 1",
+        f"{offer.window_days} days have passed since it was last sent: "
+        f"{moment(noon + (offer.window_days - 1) * DAY)}",
+        f"3 days have passed since a ticket was resolved: {moment(noon + DAY)}",
+        f"14 days have passed since the customer turned sms off: {moment(noon + 13 * DAY)}",
+        f"2 days have passed since the last order: {moment(noon + DAY)}",
+        "fewer than 1 contacts (channel any, class any) in 7 days, now 1",
+        "fewer than 1 contacts of the household (channel email, class any) in 3 days, now 1",
+    ]
+
+
+def test_each_named_change_is_needed_and_together_they_are_enough(
+    rule_engine: Engine, shop_policy: Policy, noon: int
+) -> None:
+    """Undo what a refusal names, one by one: the message may be sent after the last, not before."""
+    policy = replace(shop_policy, cool_off=COOL)
+    newsletter = entry_of(rule_engine, "newsletter")
+    undo: list[Callable[[Ledger], Ledger]] = [
+        lambda ledger: replace(ledger, objected=False),
+        lambda ledger: replace(ledger, pauses=()),
+        lambda ledger: replace(ledger, traits={}),
+        lambda ledger: replace(ledger, opt_outs=()),
+        lambda ledger: replace(ledger, contacts=()),
+        lambda ledger: replace(ledger, situation=Situation()),
+    ]
+    ledger = Ledger(
+        consents={},
+        objected=True,
+        contacts=(Contact(noon - DAY, "email", "marketing", "newsletter"),),
+        pauses=(FIRE,),
+        opt_outs=(OptOut("sms", noon - DAY, True),),
+        traits={"preferred_channel": "sms"},
+        situation=Situation("active", (), noon - DAY, None),
+    )
+    for count in range(len(undo)):
+        for chosen in itertools.combinations(undo, count):
+            left = reduce(lambda found, change: change(found), chosen, ledger)
+            refusal = refusal_now(newsletter, left, policy, noon)
+            assert refusal is not None
+            assert len(refusal.change.split(" and ")) == len(undo) - count
+    assert (
+        refusal_now(
+            newsletter, reduce(lambda found, change: change(found), undo, ledger), policy, noon
+        )
+        is None
+    )
+
+
 CONTACTS = st.lists(
     st.builds(
         Contact,
@@ -186,6 +399,7 @@ CAPS = st.lists(
         message_class=st.sampled_from(["any", "marketing", "service"]),
         days=st.integers(1, 15),
         most=st.integers(1, 4),
+        per=st.sampled_from(["person", "household"]),
     ),
     max_size=3,
 )

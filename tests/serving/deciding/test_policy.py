@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from serving.policy import SHIPPED, Cap, InvalidPolicy, load_policy, memory_days
+from serving.policy import SHIPPED, Cap, CoolOff, InvalidPolicy, load_policy, memory_days
 
 Editor = Callable[[str, str], Path]
 
@@ -14,9 +14,24 @@ def test_shipped_policy_denies_consent_and_leaves_people_to_each_arm() -> None:
     policy = load_policy(SHIPPED)
     assert policy.assumed_consents == frozenset()
     assert policy.caps[0] == Cap("any", "marketing", 7, 2)
-    assert policy.quiet_hours.start == dt.time(21)
+    assert policy.quiet_hours[0].start == dt.time(21)
+    assert [hours.channels for hours in policy.quiet_hours] == [("email", "sms", "push"), ("call",)]
+    assert policy.counts_households
     assert policy.weight("newsletter") == 1.0
     assert 0 < policy.uniform_share + policy.holdout_share < 1
+
+
+def test_a_policy_may_leave_out_times_of_silence_and_hold_one_night(tmp_path: Path) -> None:
+    text = SHIPPED.read_text(encoding="utf-8")
+    start, end = text.index("[cool_off]"), text.index("[fatigue]")
+    shorter = text[:start] + text[end:]
+    at = shorter.index("[[quiet_hours]]         # nobody")
+    shorter = shorter[:at] + shorter[shorter.index("[fatigue]") :]
+    file = tmp_path / "policy.toml"
+    file.write_text(shorter.replace("[[quiet_hours]]\n", "[quiet_hours]\n"), encoding="utf-8")
+    policy = load_policy(file)
+    assert policy.cool_off == CoolOff(0, 0, 0)
+    assert [hours.end for hours in policy.quiet_hours] == [dt.time(8)]
 
 
 def test_a_policy_may_leave_the_likelihood_of_an_advocate_out(edited_policy: Editor) -> None:
@@ -64,6 +79,10 @@ def test_assumed_consent_and_weights_are_read(edited_policy: Editor) -> None:
             'time_zone = "Berlin"',
             "time_zone 'Berlin' is not known; write one like 'Europe/Berlin'",
         ),
+        ('channels = ["call"]', 'channels = ["sms"]', "quiet_hours name the channel 'sms' 2 times"),
+        ('per = "household"', 'per = "family"', "caps 5: per 'family' is not known; must be one"),
+        ("after_order_days = 2", "after_order = 2", "cool_off: unknown key 'after_order'"),
+        ("after_order_days = 2", "after_order_days = -2", "must be between 0 and 365"),
         ("half_life_days = 7.0", "half_life_days = 0", "half_life_days 0; must be between 0.1"),
         ("cart_days = 7", "basket_days = 7", "flags: unknown key 'basket_days'"),
         ("# newsletter = 1.2", "newsletter = 0", "newsletter 0; must be between 0.01 and 10"),

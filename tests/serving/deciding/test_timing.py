@@ -50,6 +50,34 @@ def test_quiet_hours_move_a_message_to_their_end(
     assert quiet_until(newsletter, in_zone(shop_policy, zone), at(now)) == at(then)
 
 
+@pytest.mark.parametrize(
+    ("own", "then"),
+    [
+        ("", "2026-11-02T08:00:00+01:00"),  # not known: the company's
+        ("Mars/Olympus", "2026-11-02T08:00:00+01:00"),
+        ("../../etc/passwd", "2026-11-02T08:00:00+01:00"),
+        ("America/New_York", "2026-11-01T16:30:00-05:00"),  # afternoon there: at once
+        ("Asia/Tokyo", "2026-11-02T08:00:00+09:00"),
+        ("Australia/Sydney", "2026-11-02T08:30:00+11:00"),  # past eight there already
+        ("Asia/Kolkata", "2026-11-02T08:00:00+05:30"),
+    ],
+)
+def test_the_customers_own_clock_decides(
+    newsletter: Communication, shop_policy: Policy, own: str, then: str
+) -> None:
+    berlin = in_zone(shop_policy, "Europe/Berlin")
+    now = at("2026-11-01T22:30:00+01:00")
+    assert quiet_until(newsletter, berlin, now, own) == at(then)
+    assert timing_of_message(newsletter, berlin, now, own).not_before == at(then)
+
+
+def test_each_channel_has_its_own_night(newsletter: Communication, shop_policy: Policy) -> None:
+    supper = at("2026-11-01T19:30:00+00:00")
+    call = replace(newsletter, channel="call", message_class="service")
+    assert quiet_until(newsletter, shop_policy, supper) == supper
+    assert quiet_until(call, shop_policy, supper) == at("2026-11-02T09:00:00+00:00")
+
+
 def test_quiet_hours_within_a_day(newsletter: Communication, shop_policy: Policy) -> None:
     siesta = in_zone(shop_policy, "UTC", "13:00", "15:30")
     during, before = at("2026-11-01T14:00:00+00:00"), at("2026-11-01T12:59:00+00:00")
