@@ -39,6 +39,8 @@ __all__ = ["FORMAT", "DamagedBundle", "load_bundle", "read_bundle", "write_bundl
 
 # Probabilities and money, between machines too: their last digits differ by 1e-15.
 GOLDEN_TOLERANCE: Final = 1e-9
+# Of a calibration; the demo company's lie between 0.9 and 1.2.
+STEEPEST: Final = 100.0
 EFFECTS: Final = "effects.json"
 
 
@@ -250,6 +252,10 @@ def _classifier(
         raise DamagedModel(f"kind {file.kind!a:.40}; kinds are {', '.join(KINDS)}")
     if not 0 <= file.base_rate <= 1:
         raise DamagedModel(f"{where}: base_rate {file.base_rate:g}; must be a share")
+    if not 0 < file.calibration.slope <= STEEPEST:
+        raise DamagedModel(
+            f"{where}: slope {file.calibration.slope:g}; must be above 0 and at most {STEEPEST:g}"
+        )
     parts = dict(file.model)
     if file.kind == Forest.kind:
         if text is None:

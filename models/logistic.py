@@ -5,7 +5,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from models.model import FloatArray
+from models.model import DamagedModel, FloatArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +24,16 @@ class Logistic:
     missing: tuple[float, ...]
     center: tuple[float, ...]
     intercept: float
+
+    def __post_init__(self) -> None:
+        parts = (self.mean, self.scale, self.coefficient, self.missing, self.center)
+        if len({len(part) for part in parts}) != 1:
+            raise DamagedModel(
+                f"a logistic regression with {[len(part) for part in parts]} numbers; must have one "
+                "of each kind a feature"
+            )
+        if not all(scale > 0 for scale in self.scale):
+            raise DamagedModel(f"a logistic regression with scale {min(self.scale):g}; must be > 0")
 
     def contributions(self, rows: FloatArray, names: tuple[str, ...]) -> FloatArray:
         """See `models.model.Model`."""

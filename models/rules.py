@@ -6,7 +6,7 @@ from typing import ClassVar, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from models.model import FloatArray, feature_column
+from models.model import DamagedModel, FloatArray, feature_column
 
 RECENCY_FEATURE: Final = "days_since_last_order"
 
@@ -40,6 +40,13 @@ class RecencyRule:
     log_odds: tuple[float, ...]
     unknown: float
     base: float
+
+    def __post_init__(self) -> None:
+        if len(self.log_odds) != len(self.edges) + 1 or list(self.edges) != sorted(self.edges):
+            raise DamagedModel(
+                f"a rule with {len(self.log_odds)} bands and edges {self.edges[:9]}; must have "
+                "ascending edges and one band more"
+            )
 
     def contributions(self, rows: FloatArray, names: tuple[str, ...]) -> FloatArray:
         """See `models.model.Model`."""
