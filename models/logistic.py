@@ -27,10 +27,10 @@ class Logistic:
 
     def __post_init__(self) -> None:
         parts = (self.mean, self.scale, self.coefficient, self.missing, self.center)
-        if len({len(part) for part in parts}) != 1:
+        lengths = [len(part) for part in parts]
+        if len(set(lengths)) != 1:
             raise DamagedModel(
-                f"a logistic regression with {[len(part) for part in parts]} numbers; must have one "
-                "of each kind a feature"
+                f"a logistic regression with {lengths} numbers; must have one of each kind a feature"
             )
         if not all(scale > 0 for scale in self.scale):
             raise DamagedModel(f"a logistic regression with scale {min(self.scale):g}; must be > 0")
