@@ -1,11 +1,20 @@
 """Eligibility: whether we may ever send a communication to a customer like this one."""
 
+import datetime as dt
 from collections.abc import Iterator
-from math import isnan
+from math import ceil, isnan
+from typing import Final
 
+from features.signals import DAY
 from models.expectation import Expectation
 from serving.catalog import Catalog, Communication, Condition
+from serving.moments import obstacles_of_moment
 from serving.records import Customer, Refusal
+from serving.refusals import Obstacle, refusal_of
+
+# Features that grow, or fall, by one a day if nothing happens: waiting alone meets a condition.
+GROWING: Final = ("days_since_", "tenure_days")
+FALLING: Final = ("subscription_days_left",)
 
 
 def eligible(
@@ -18,53 +27,80 @@ def eligible(
     """
     suited, refused = [], []
     for entry in catalog.communications.values():
-        obstacles = [
-            *_obstacles_of_entry(entry),
-            *_obstacles_of_journey(entry, customer, flags),
-            *_obstacles_of_numbers(entry, customer, expectation),
-        ]
-        if obstacles:
-            changes = "; ".join(change for _, change in obstacles)
-            refused.append(Refusal(entry.name, obstacles[0][0], changes))
-        else:
+        refusal = refusal_of(entry.name, obstacles_of(entry, customer, flags, expectation))
+        if refusal is None:
             suited.append(entry)
+        else:
+            refused.append(refusal)
     return tuple(suited), tuple(refused)
 
 
-# Each of the three yields pairs: the rule that says no, and the change that it waits for.
+def obstacles_of(
+    entry: Communication, customer: Customer, flags: tuple[str, ...], expectation: Expectation
+) -> Iterator[Obstacle]:
+    """Everything that keeps a communication from suiting a customer."""
+    yield from _obstacles_of_entry(entry, customer.as_of)
+    yield from _obstacles_of_journey(entry, customer, flags)
+    yield from obstacles_of_moment(entry, customer.last_at, customer.as_of)
+    yield from _obstacles_of_numbers(entry, customer, expectation)
 
 
-def _obstacles_of_entry(entry: Communication) -> Iterator[tuple[str, str]]:
+def _obstacles_of_entry(entry: Communication, as_of: int) -> Iterator[Obstacle]:
+    """What is missing in the catalog itself, or its dates."""
     if not entry.prior.source:
-        yield "not_reviewed", "its prior in catalog.toml states a source"
+        yield Obstacle("not_reviewed", "its prior in catalog.toml states a source")
     elif not entry.prior.reviewed:
-        yield "not_reviewed", "its prior in catalog.toml is marked reviewed = true"
+        yield Obstacle("not_reviewed", "its prior in catalog.toml is marked reviewed = true")
+    if not entry.approved:
+        yield Obstacle("not_approved", "its words in catalog.toml are marked approved = true")
+    if entry.discount_pct > 0 and not entry.terms:
+        yield Obstacle("no_terms", "its terms in catalog.toml are stated: it makes an offer")
+    if entry.valid_from is not None and as_of < entry.valid_from:
+        yield Obstacle("dates", f"it is {_day(entry.valid_from)}", entry.valid_from)
+    if entry.valid_until is not None and as_of >= entry.valid_until:
+        last = _day(entry.valid_until - 1)
+        yield Obstacle("dates", f"valid_until in catalog.toml is later than {last}")
 
 
 def _obstacles_of_journey(
     entry: Communication, customer: Customer, flags: tuple[str, ...]
-) -> Iterator[tuple[str, str]]:
+) -> Iterator[Obstacle]:
     if customer.anonymous and entry.personal:
-        yield "visitor", "the visitor is known by name"
+        yield Obstacle("visitor", "the visitor is known by name")
     if customer.stage not in entry.stages:
-        yield "stage", f"stage is {_either(entry.stages)}, not {customer.stage}"
+        yield Obstacle("stage", f"stage is {_either(entry.stages)}, not {customer.stage}")
     if entry.requires_flags and not set(entry.requires_flags) & set(flags):
-        yield "flag_required", f"flag {_either(entry.requires_flags)} is up"
+        yield Obstacle("flag_required", f"flag {_either(entry.requires_flags)} is up")
     for flag in entry.blocked_by_flags:
         if flag in flags:
-            yield "flag_blocks", f"flag {flag} is down"
+            yield Obstacle("flag_blocks", f"flag {flag} is down")
 
 
 def _obstacles_of_numbers(
     entry: Communication, customer: Customer, expectation: Expectation
-) -> Iterator[tuple[str, str]]:
+) -> Iterator[Obstacle]:
     for condition in entry.where:
         value = _known(condition, customer, expectation)
         if not condition.holds(value):
-            yield "where", f"{condition.text} ({_seen(value)})"
+            change = f"{condition.text} ({_seen(value)})"
+            until = _met_at(condition, value, customer.as_of)
+            yield Obstacle("where", change) if until is None else Obstacle("where", change, until)
     for factor in entry.prior.of:
         if not _score_known(factor, expectation):
-            yield "score_missing", f"{factor} is known ({_why_not(factor, expectation)})"
+            change = f"{factor} is known ({_why_not(factor, expectation)})"
+            yield Obstacle("score_missing", change)
+
+
+def _met_at(condition: Condition, value: float | None, as_of: int) -> int | None:
+    """When an unmet condition will hold if nothing happens; None if waiting does not help."""
+    if value is None or isnan(value):
+        return None
+    grows = condition.feature.startswith(GROWING) and condition.op in (">", ">=")
+    falls = condition.feature in FALLING and condition.op in ("<", "<=")
+    if not (grows or falls):
+        return None
+    strictly = condition.op in ("<", ">")
+    return as_of + ceil(abs(condition.number - value) * DAY) + strictly
 
 
 def _known(condition: Condition, customer: Customer, expectation: Expectation) -> float | None:
@@ -91,6 +127,10 @@ def _why_not(factor: str, expectation: Expectation) -> str:
     if score is not None and score.note:
         return score.note
     return "no model gives it" if expectation.scores else "this customer is not scored"
+
+
+def _day(at: int) -> str:
+    return str(dt.date(1970, 1, 1) + dt.timedelta(days=at // DAY))
 
 
 def _either(words: tuple[str, ...]) -> str:

@@ -3,13 +3,14 @@
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
+from math import isnan
 from pathlib import Path
 
 import pytest
 
 from features.batch import feature_row
 from features.definitions import FEATURES
-from features.signals import EMPTY, is_anonymous
+from features.signals import DAY, EMPTY, is_anonymous
 from features.stage import StageWindows, stage
 from models.bundle import Bundle, Golden
 from models.classifier import Classifier, Logistic, RecencyRule
@@ -95,6 +96,21 @@ def rule_engine(rule_bundle: Bundle, shop_policy: Policy) -> Engine:
 
 CustomerMaker = Callable[..., Customer]
 
+# What happened, for features that count the days since.
+HAPPENED = {
+    "days_since_last_order": "Order Completed",
+    "days_since_product_added": "Product Added",
+    "days_since_checkout_started": "Checkout Started",
+    "days_since_order_shipped": "Order Shipped",
+    "days_since_order_delivered": "Order Delivered",
+    "days_since_ticket_opened": "Ticket Opened",
+    "days_since_ticket_resolved": "Ticket Resolved",
+    "days_since_nps": "Survey Answered/nps",
+    "days_since_signed_up": "Signed Up",
+    "days_since_subscription_started": "Subscription Started",
+    "days_since_subscription_cancelled": "Subscription Cancelled",
+}
+
 
 @pytest.fixture(scope="session")
 def customer_with() -> CustomerMaker:
@@ -106,7 +122,12 @@ def customer_with() -> CustomerMaker:
         found = nothing | features
         anonymous = is_anonymous(customer_id)
         at_stage = stage(found, anonymous, StageWindows(56, 28))
-        return Customer(customer_id, NOON, anonymous, found, at_stage)
+        last_at = {
+            event: NOON - round(found[name] * DAY)
+            for name, event in HAPPENED.items()
+            if not isnan(found[name])
+        }
+        return Customer(customer_id, NOON, anonymous, found, at_stage, last_at)
 
     return make
 

@@ -11,12 +11,13 @@ from serving.records import STAGES
 Editor = Callable[[str, str], Path]
 
 
-def test_shipped_catalog_has_a_reviewed_communication_for_every_stage_but_the_end() -> None:
-    catalog = load_catalog(SHIPPED, FEATURES.names)
-    entries = catalog.communications.values()
-    assert len(entries) == 15
-    assert {stage for entry in entries for stage in entry.stages} == set(STAGES) - {"ended"}
-    assert all(entry.prior.reviewed for entry in entries)
+def test_shipped_catalog_has_a_reviewed_communication_for_every_stage() -> None:
+    entries = load_catalog(SHIPPED, FEATURES.names).communications.values()
+    assert len(entries) == 60
+    ready = [entry for entry in entries if entry.prior.reviewed and entry.approved]
+    assert {stage for entry in ready for stage in entry.stages} == set(STAGES)
+    at_the_end = [entry.name for entry in entries if "ended" in entry.stages]
+    assert at_the_end == ["farewell"]
 
 
 def test_shipped_marketing_waits_while_a_complaint_is_open() -> None:
@@ -159,7 +160,7 @@ def test_missing_prior_and_empty_file_and_no_file_are_named(tmp_path: Path) -> N
 
 def test_a_prior_must_be_a_table(edited_catalog: Editor, tmp_path: Path) -> None:
     text = SHIPPED.read_text(encoding="utf-8")
-    first_entry = text[text.index("[welcome]") : text.index("[tips_to_use]")]
+    first_entry = text[text.index("[welcome]") : text.index("[drip_1_ideas]")]
     lines = [line for line in first_entry.splitlines() if not line.startswith("prior.")]
     file = tmp_path / "catalog.toml"
     file.write_text("\n".join([*lines, "prior = 0.5"]))

@@ -30,36 +30,45 @@ def refusals_of(
 
 def test_active_customer_gets_what_suits_the_stage(regular: Customer, rule_engine: Engine) -> None:
     suited, refused = eligible(regular, (), expectation(), rule_engine.catalog)
-    assert {entry.name for entry in suited} == {"newsletter", "cross_sell", "help_before_leaving"}
+    assert {entry.name for entry in suited} == {
+        "newsletter",
+        "cross_sell",
+        "help_before_leaving",
+        "loyalty_enrolment",
+    }
     assert len(suited) + len(refused) == len(rule_engine.catalog.communications)
 
 
 @pytest.mark.parametrize(
     ("communication", "flags", "rule", "change"),
     [
-        ("winback_offer", (), "stage", "stage is lapsed, not active"),
-        ("cart_reminder", (), "flag_required", "flag cart_open is up"),
+        ("content_for_lapsed", (), "stage", "stage is lapsed, not active"),
+        (
+            "cart_reminder",
+            (),
+            "flag_required",
+            "flag cart_open is up and Product Added or Checkout Started happens",
+        ),
         ("ticket_apology", (), "flag_required", "flag complaint_open or detractor is up"),
         ("newsletter", ("complaint_open",), "flag_blocks", "flag complaint_open is down"),
         (
             "cross_sell",
             ("complaint_open", "detractor"),
             "flag_blocks",
-            "flag complaint_open is down; flag detractor is down",
+            "flag complaint_open is down and flag detractor is down",
         ),
         ("loyalty_points", (), "where", "points_balance >= 100 (now 0)"),
         (
             "review_request",
             (),
-            "where",
-            "days_since_order_delivered >= 7 (not known); "
-            "days_since_order_delivered <= 28 (not known)",
+            "trigger",
+            "Order Delivered happens",
         ),
         (
             "welcome",
             (),
             "stage",
-            "stage is prospect or onboarding, not active; tenure_days <= 14 (now 200)",
+            "stage is prospect or onboarding, not active and tenure_days <= 14 (now 200)",
         ),
     ],
 )
@@ -117,8 +126,15 @@ def test_visitor_sees_only_what_is_the_same_for_all(
     visitor = customer_with("anon:v-1", days_since_product_added=1.0)
     unscored = Expectation(scores={}, usual_margin=0.0)
     suited, refused = eligible(visitor, ("cart_open",), unscored, rule_engine.catalog)
-    assert [entry.name for entry in suited] == ["useful_content_visitor"]
-    assert {refusal.rule for refusal in refused} == {"visitor"}
+    assert [entry.name for entry in suited] == ["useful_content_visitor", "reviews_as_proof"]
+    assert not any(entry.personal for entry in suited)
+    personal = {e.name for e in rule_engine.catalog.communications.values() if e.personal}
+    refused_as_personal = {
+        refusal.communication
+        for refusal in refused
+        if "the visitor is known by name" in refusal.change
+    }
+    assert refused_as_personal == personal
 
 
 def test_nobody_writes_to_somebody_who_ended_it(

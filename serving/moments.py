@@ -1,0 +1,195 @@
+"""Moments: when the time of a communication comes, how long it lasts, and what ends it.
+
+A moment rests on signals and on what was sent, never on a plan that somebody wrote down. So a
+signal that comes late, twice or out of order, or a restart, cannot leave a wrong plan behind.
+"""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from features.signals import DAY, HOUR, MINUTE, SignalColumns, code
+from serving.catalog import Catalog, Communication, Moment
+from serving.contact_policy import moment as time_words
+from serving.records import Contact, Ledger
+from serving.refusals import Obstacle
+
+_UNITS: Final = ((DAY, "day"), (HOUR, "hour"), (MINUTE, "minute"))
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What a moment counts from. Microseconds UTC.
+
+    Attributes
+    ----------
+    began_at : int
+        When the first trigger happened, from which on things may end it; of a sequence, the
+        trigger of its first step.
+    at : int
+        What the delay counts from.
+    what : str
+        The event or the step, in words.
+    """
+
+    began_at: int
+    at: int
+    what: str
+
+
+def last_occurrences(
+    signals: SignalColumns, as_of: int, events: Collection[str]
+) -> Mapping[str, int]:
+    """When each of these events last happened, as known at `as_of`; those that did alone.
+
+    Parameters
+    ----------
+    signals : SignalColumns
+        One customer's own, sorted by `occurred_at`.
+    """
+    known = (signals.occurred_at < as_of) & (signals.received_at < as_of)
+    # Later ones overwrite earlier ones.
+    happened = zip(signals.event[known].tolist(), signals.occurred_at[known].tolist(), strict=True)
+    last = dict(happened)
+    return {event: last[code(event)] for event in events if code(event) in last}
+
+
+def started(moment: Moment, last_at: Mapping[str, int]) -> Start | None:
+    """The last of the events that the moment waits for; None if there was none."""
+    found = [(last_at[event], event) for event in moment.trigger if event in last_at]
+    if not found:
+        return None
+    at, event = max(found)
+    return Start(at, at, event)
+
+
+def opens_at(moment: Moment, start: Start) -> int:
+    """When the time has come; it is over `moment.within` later. Microseconds UTC."""
+    return start.at + moment.delay
+
+
+def closes_at(moment: Moment, start: Start) -> int:
+    """The first moment at which it is too late. Microseconds UTC."""
+    return start.at + moment.delay + moment.within
+
+
+def obstacles_of_moment(
+    entry: Communication, last_at: Mapping[str, int], as_of: int
+) -> Iterator[Obstacle]:
+    """Why the time of an entry that waits for events has not come."""
+    moment = entry.moment
+    if moment is None or moment.after:
+        return
+    start = started(moment, last_at)
+    if start is None:
+        yield Obstacle("trigger", f"{_either(moment.trigger)} happens")
+        return
+    yield from _obstacles_since(moment, start, last_at, as_of)
+
+
+def obstacles_of_past(
+    entry: Communication, catalog: Catalog, last_at: Mapping[str, int], ledger: Ledger, as_of: int
+) -> Iterator[Obstacle]:
+    """What in the past of a customer, read under the lock, stands in the way of an entry.
+
+    A step of a sequence comes after the step before it; a statement in a crisis only in one.
+    """
+    if entry.message_class == "crisis" and not ledger.pauses:
+        yield Obstacle("no_crisis", "the crisis switch is turned on")
+    moment = entry.moment
+    if moment is None or not moment.after:
+        return
+    start = _reached(moment.after, catalog, last_at, sent_at(ledger.contacts), as_of)
+    if start is None:
+        yield Obstacle("sequence", f"{moment.after} was sent, or its moment is over")
+        return
+    yield from _obstacles_since(moment, start, last_at, as_of)
+
+
+def sent_at(contacts: Iterable[Contact]) -> Mapping[str, int]:
+    """When each communication was last sent."""
+    found: dict[str, int] = {}
+    for contact in contacts:
+        found[contact.communication] = max(contact.at, found.get(contact.communication, contact.at))
+    return found
+
+
+def start_of(
+    entry: Communication, catalog: Catalog, last_at: Mapping[str, int], ledger: Ledger, as_of: int
+) -> Start | None:
+    """What the entry's moment counts from; None if it has none, or it has not begun."""
+    moment = entry.moment
+    if moment is None:
+        return None
+    if moment.after:
+        return _reached(moment.after, catalog, last_at, sent_at(ledger.contacts), as_of)
+    return started(moment, last_at)
+
+
+def over_at(
+    entry: Communication, catalog: Catalog, last_at: Mapping[str, int], ledger: Ledger, as_of: int
+) -> int | None:
+    """When it will be too late for a message, by its moment or its dates; None: never."""
+    start = start_of(entry, catalog, last_at, ledger, as_of)
+    ends = [entry.valid_until]
+    if entry.moment is not None and start is not None:
+        ends.append(closes_at(entry.moment, start))
+    return min((end for end in ends if end is not None), default=None)
+
+
+def in_words(length: int) -> str:
+    """A length of time in the largest unit that leaves no rest: ``2 hours``."""
+    size, unit = next((pair for pair in _UNITS if length % pair[0] == 0), _UNITS[-1])
+    count = length // size
+    return f"{count} {unit}" if count == 1 else f"{count} {unit}s"
+
+
+def _obstacles_since(
+    moment: Moment, start: Start, last_at: Mapping[str, int], as_of: int
+) -> Iterator[Obstacle]:
+    """Ended by something since, too early, or too late."""
+    again = f"{_either(moment.trigger)} happens again" if moment.trigger else "the sequence begins"
+    ended_by = next((e for e in moment.cancel_on if last_at.get(e, -1) >= start.began_at), None)
+    opens, closes = opens_at(moment, start), closes_at(moment, start)
+    if ended_by is not None:
+        yield Obstacle("cancelled", f"{again} ({ended_by} ended its moment)")
+    elif as_of < opens:
+        passed = f"{in_words(moment.delay)} have passed since {start.what}"
+        yield Obstacle("delay", f"{passed}: {time_words(opens)}", opens)
+    elif as_of >= closes:
+        yield Obstacle("moment_over", f"{again} (its moment was over {time_words(closes)})")
+
+
+def _reached(
+    step: str,
+    catalog: Catalog,
+    last_at: Mapping[str, int],
+    sent: Mapping[str, int],
+    as_of: int,
+) -> Start | None:
+    """When a step was sent, or skipped because its time passed; None if neither is so yet.
+
+    A step is skipped where something better was said instead. The next one then counts from
+    the end of its moment, so that nothing is made up for in haste.
+    """
+    entry = catalog.communications.get(step)
+    if entry is None:
+        return None
+    moment, last = entry.moment, sent.get(step)
+    if moment is None:
+        return None if last is None else Start(last, last, step)
+    start = (
+        _reached(moment.after, catalog, last_at, sent, as_of)
+        if moment.after
+        else started(moment, last_at)
+    )
+    if start is None:
+        return None
+    if last is not None and last >= start.at:
+        return Start(start.began_at, last, step)
+    closes = closes_at(moment, start)
+    return Start(start.began_at, closes, step) if as_of >= closes else None
+
+
+def _either(words: tuple[str, ...]) -> str:
+    return " or ".join(words)
