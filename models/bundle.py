@@ -48,6 +48,37 @@ class Measured:
 
 
 @dataclass(frozen=True, slots=True)
+class MarginMeasured:
+    """How one way to expect a margin did on the test snapshots; errors in currency units.
+
+    Attributes
+    ----------
+    absolute_error : float
+        Mean of the distance between expected and realised margin. The median of what may come
+        would have the least; a mean, which money needs, has a little more.
+    root_square_error : float
+        Of which the mean has the least.
+    bias : float
+        Mean expected less mean realised margin.
+    coverage, width : float or None
+        Share of realised margins inside the interval, and its mean width; of the one that
+        serves, None without intervals.
+    verdict : str
+        On LightGBM against the best of the others; empty for those.
+    """
+
+    model: str
+    rows: int
+    absolute_error: float
+    root_square_error: float
+    bias: float
+    coverage: float | None
+    width: float | None
+    serves: bool
+    verdict: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Golden:
     """Rows and what this bundle says of them, to see that it still says the same.
 
@@ -91,6 +122,8 @@ class Bundle:
         Name of the folder; empty until written.
     effects : EffectModels or None
         What communications were measured to do; None: nothing was, and the catalog decides.
+    margins : tuple of MarginMeasured
+        Of the ways to expect a margin.
     """
 
     as_of: int
@@ -107,6 +140,7 @@ class Bundle:
     ranges: Ranges = field(default_factory=Ranges)
     sha256: str = ""
     effects: EffectModels | None = None
+    margins: tuple[MarginMeasured, ...] = ()
 
     def expect(
         self, row: FloatArray, features: FeatureSet, texts: ReasonTexts | None
@@ -142,12 +176,16 @@ class Bundle:
                 scores[target.name] = Score(
                     target.name, None, target.window_days, 0.0, NOTHING_SERVES, note
                 )
+        money = float(self.margin.expected(rows, self.feature_names)[0])
+        low, high = self.margin.interval(money) or (None, None)
         scores[EXPECTED_MARGIN] = Score(
             EXPECTED_MARGIN,
-            float(self.margin.expected(rows, self.feature_names)[0]),
+            money,
             self.margin.horizon_days,
             self.margin.base,
             self.margin.served_by,
+            low=low,
+            high=high,
         )
         margin = float(self.margin.usual(rows, self.feature_names)[0])
         return Expectation(scores, margin, tuple(said))
@@ -177,6 +215,9 @@ def predictions(bundle: Bundle, rows: FloatArray) -> dict[str, tuple[float, ...]
         found |= _effects_on(
             bundle.effects, found, [dict(zip(names, row, strict=True)) for row in rows]
         )
+    if bundle.margin.intervals is not None:
+        low, high = bundle.margin.intervals.around(found[EXPECTED_MARGIN])
+        found |= {f"low {EXPECTED_MARGIN}": low, f"high {EXPECTED_MARGIN}": high}
     return {name: tuple(values.tolist()) for name, values in found.items()}
 
 
@@ -205,10 +246,9 @@ def _effects_on(
 def explanations(bundle: Bundle, rows: FloatArray) -> dict[str, tuple[float, ...]]:
     """One number a row and score that says what each feature added; see `Golden`."""
     weights = np.arange(1.0, len(bundle.feature_names) + 2.0)
-    return {
-        name: tuple((model.contributions(rows) @ weights).tolist())
-        for name, model in bundle.classifiers.items()
-    }
+    parts = {name: model.contributions(rows) for name, model in bundle.classifiers.items()}
+    parts[EXPECTED_MARGIN] = bundle.margin.contributions(rows, bundle.feature_names)
+    return {name: tuple((found @ weights).tolist()) for name, found in parts.items()}
 
 
 def with_golden_rows(bundle: Bundle, rows: FloatArray) -> Bundle:

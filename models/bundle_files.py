@@ -19,6 +19,7 @@ from features.home import write_whole
 from models.bundle import (
     Bundle,
     Golden,
+    MarginMeasured,
     Measured,
     explanations,
     predictions,
@@ -31,6 +32,7 @@ from models.effects import tables as effects_tables
 from models.forest_text import check_forest
 from models.golden_rows import EXPLAINED_ROWS, GOLDEN_ROWS
 from models.margin import MarginModel
+from models.margin_kinds import OBJECTIVE
 from models.ranges import Ranges
 from models.strict_json import record, strict_json, table
 from models.targets import tables, targets_from_tables
@@ -42,6 +44,7 @@ GOLDEN_TOLERANCE: Final = 1e-9
 # Of a calibration; the demo company's lie between 0.9 and 1.2.
 STEEPEST: Final = 100.0
 EFFECTS: Final = "effects.json"
+MARGIN_FOREST: Final = "margin.lgb"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +62,7 @@ class Report:
     """What stands in `report.json`."""
 
     metrics: tuple[Measured, ...]
+    margins: tuple[MarginMeasured, ...]
     notes: tuple[str, ...]
     absent: Mapping[str, str]
 
@@ -172,17 +176,18 @@ def _contents(bundle: Bundle) -> dict[str, str]:
     """Text of each file but the manifest, by name."""
     contents = {
         "targets.json": _json(tables(bundle.targets)),
-        "margin.json": _json(asdict(bundle.margin)),
         "golden.json": _json(asdict(bundle.golden)),
         "ranges.json": _json(asdict(bundle.ranges)),
         "report.json": _json(
             {
                 "metrics": [asdict(each) for each in bundle.metrics],
+                "margins": [asdict(each) for each in bundle.margins],
                 "notes": bundle.notes,
                 "absent": dict(bundle.absent),
             }
         ),
     }
+    contents |= _margin_contents(bundle.margin)
     if bundle.effects is not None:
         contents[EFFECTS] = _json(effects_tables(bundle.effects))
     for name, classifier in bundle.classifiers.items():
@@ -220,6 +225,8 @@ def _bundle(manifest: Manifest, contents: Mapping[str, bytes], sha256: str) -> B
     }
     known = {"targets.json", "margin.json", "golden.json", "ranges.json", "report.json", EFFECTS}
     known |= {f"{name}.json" for name in models}
+    margin = _margin(found["margin.json"], contents.get(MARGIN_FOREST), names)
+    known |= {MARGIN_FOREST} if margin.forest is not None else set()
     known |= {f"{name}.lgb" for name, model in models.items() if model.kind == Forest.kind}
     for name in contents:
         if name not in known:
@@ -233,8 +240,9 @@ def _bundle(manifest: Manifest, contents: Mapping[str, bytes], sha256: str) -> B
         targets=targets,
         classifiers=classifiers,
         base_rates={name: model.base_rate for name, model in models.items()},
-        margin=record(MarginModel, found["margin.json"], "margin.json"),
+        margin=margin,
         metrics=report.metrics,
+        margins=report.margins,
         notes=report.notes,
         golden=record(Golden, found["golden.json"], "golden.json"),
         absent=report.absent,
@@ -263,6 +271,27 @@ def _classifier(
         parts["text"] = text.decode("ascii")
         check_forest(parts["text"], names)
     return Classifier(record(KINDS[file.kind], parts, where), names, file.calibration)
+
+
+def _margin_contents(margin: MarginModel) -> dict[str, str]:
+    """Text of the files of the margin, by name: numbers, and a forest if it has one."""
+    found, contents = asdict(margin), {}
+    if margin.forest is not None:
+        contents[MARGIN_FOREST] = found["forest"]["forest"].pop("text")
+    return contents | {"margin.json": _json(found)}
+
+
+def _margin(value: object, text: bytes | None, names: tuple[str, ...]) -> MarginModel:
+    where = "margin.json"
+    found = table(value, where)
+    if found.get("forest") is not None:
+        if text is None:
+            raise DamagedModel(f"file '{MARGIN_FOREST}' is missing")
+        whole = text.decode("ascii")
+        check_forest(whole, names, OBJECTIVE)
+        forest = table(found["forest"], where) | {"forest": {"text": whole}}
+        found = found | {"forest": forest}
+    return record(MarginModel, found, where)
 
 
 def _ranges(value: object, n_features: int) -> Ranges:

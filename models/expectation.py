@@ -54,6 +54,9 @@ class Score:
         Mean outcome in the training population; 0 where there is no model.
     served_by : str
         One of `SERVED_BY`, or `NOTHING_SERVES`.
+    low, high : float or None
+        Between which the outcome lies for nine customers in ten; of money only, and None where
+        too few customers are known to say it.
     """
 
     name: str
@@ -62,6 +65,8 @@ class Score:
     base_rate: float
     served_by: str
     note: str = ""
+    low: float | None = None
+    high: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from typing import Final
 from models.model import DamagedModel
 
 LONGEST: Final = 20_000_000  # characters; the largest forest that training makes has 2,000,000
+PROBABILITY: Final = "binary sigmoid:1"  # leaves add up to log-odds
 MOST_LEAVES: Final = 1_024  # of one tree; training stops at 127 at most
 # Log-odds; beyond 37 a float64 cannot tell the probability from 0 or 1.
 LARGEST_LEAF: Final = 100.0
@@ -85,8 +86,13 @@ _TAIL: Final = re.compile(
 )
 
 
-def check_forest(text: str, names: tuple[str, ...]) -> None:
+def check_forest(text: str, names: tuple[str, ...], objective: str = PROBABILITY) -> None:
     """Refuse a text that is no whole forest over these features.
+
+    Parameters
+    ----------
+    objective : str
+        What it was grown for, as LightGBM writes it; it says what the leaves add up to.
 
     Raises
     ------
@@ -98,7 +104,7 @@ def check_forest(text: str, names: tuple[str, ...]) -> None:
         raise _damaged(f"is {len(text):,} characters long", f"at most {LONGEST:,}")
     if not text.isascii():
         raise _damaged("has characters beyond ASCII", "ASCII")
-    place, sizes = _checked_head(text, names)
+    place, sizes = _checked_head(text, names, objective)
     work = 0
     for number, size in enumerate(sizes):
         work += _tree_work(number, text[place : place + size], len(names))
@@ -109,15 +115,15 @@ def check_forest(text: str, names: tuple[str, ...]) -> None:
         raise _damaged("does not end as a forest does", "all trees, their end and nothing else")
 
 
-def _checked_head(text: str, names: tuple[str, ...]) -> tuple[int, list[int]]:
+def _checked_head(text: str, names: tuple[str, ...], objective: str) -> tuple[int, list[int]]:
     """Where the first tree begins, and how many characters each tree takes."""
     head = _HEAD.match(text)
     if head is None:
         raise _damaged("does not begin as a forest does", "version v4, its features and sizes")
     if head["version"] != "v4":
         raise _damaged(f"has version {head['version'][:20]}", "version v4")
-    if head["objective"] != "binary sigmoid:1":
-        raise _damaged(f"has objective {head['objective'][:40]}", "binary sigmoid:1")
+    if head["objective"] != objective:
+        raise _damaged(f"has objective {head['objective'][:40]}", objective)
     if head["names"].split(" ") != list(names) or int(head["last"]) != len(names) - 1:
         raise _damaged("has other feature names", "those of the bundle, in the same order")
     if len(head["infos"].split()) != len(names):

@@ -6,13 +6,21 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from models.classifier import WrongRows, recency_band
+from models.margin_interval import Intervals
+from models.margin_kinds import (
+    LAST_ORDER_FEATURE,
+    SPEND_FEATURE,
+    MarginForest,
+    PurchaseMargin,
+    column,
+    product_parts,
+)
+from models.model import DamagedModel
+from models.rules import recency_band
 
 FloatArray = NDArray[np.float64]
 
-SPEND_FEATURE: Final = "spend_365d"
 FIRST_ORDER_FEATURE: Final = "days_since_first_order"
-LAST_ORDER_FEATURE: Final = "days_since_last_order"
 MEMORY_DAYS: Final = 365.0  # the window of SPEND_FEATURE
 
 
@@ -40,6 +48,10 @@ class MarginModel:
         than `edges`. Both empty: nothing was there to fit them on, and the factor is 1.
     base : float
         Mean margin realised over a horizon in training, all customers.
+    forest, purchases : MarginForest and PurchaseMargin, or None
+        What expects the margin in place of the rule above, if it proved better; not both.
+    intervals : Intervals or None
+        None: too few customers to say how far off it may be.
     """
 
     margin_rate: float
@@ -50,10 +62,25 @@ class MarginModel:
     factors: tuple[float, ...]
     unknown_factor: float
     base: float
+    forest: MarginForest | None = None
+    purchases: PurchaseMargin | None = None
+    intervals: Intervals | None = None
+
+    def __post_init__(self) -> None:
+        if self.factors and len(self.factors) != len(self.edges) + 1:
+            raise DamagedModel(
+                f"{len(self.factors)} factors for {len(self.edges)} edges of recency bands; "
+                "must be one more"
+            )
+        if self.forest is not None and self.purchases is not None:
+            raise DamagedModel("a margin by a forest and by purchases; must be one of them")
 
     @property
     def served_by(self) -> str:
-        """``recency`` if factors were fitted, else ``base_rate``."""
+        """Kind of the one in charge; of the rule, ``base_rate`` without factors."""
+        better = self.forest or self.purchases
+        if better is not None:
+            return better.kind
         return "recency" if self.factors else "base_rate"
 
     def usual(self, rows: FloatArray, names: tuple[str, ...]) -> FloatArray:
@@ -82,7 +109,7 @@ class MarginModel:
         return np.asarray(np.maximum(self.horizon_days * known / days, 0.0))
 
     def expected(self, rows: FloatArray, names: tuple[str, ...]) -> FloatArray:
-        """Margin expected over the horizon after `as_of`.
+        """Margin expected over the horizon after `as_of`: a mean, since money adds up.
 
         Parameters and result as for `usual`.
 
@@ -91,31 +118,57 @@ class MarginModel:
         WrongRows
             See `usual`.
         """
+        better = self.forest or self.purchases
+        if better is not None:
+            return better.expected(rows, names)
         usual = self.usual(rows, names)
+        return np.asarray(usual * self._factors(rows, names)) if self.factors else usual
+
+    def contributions(self, rows: FloatArray, names: tuple[str, ...]) -> FloatArray:
+        """What each feature adds to the expected margin, in money; the last column is the start.
+
+        Of the rule: the pace is told under what was spent, the factor under the last order,
+        against everyone's pace and the factor of all together.
+
+        Returns
+        -------
+        ndarray of float64, shape (n, n_features + 1)
+            The sum of a row is the expected margin.
+
+        Raises
+        ------
+        WrongRows
+            See `usual`.
+        """
+        better = self.forest or self.purchases
+        if better is not None:
+            return better.contributions(rows, names)
+        pace = self.horizon_days * self.everyone_per_day
+        usual, factors = self.usual(rows, names), self._factors(rows, names)
+        alike = self.base / pace if self.factors and pace > 0 else 1.0
+        parts = np.zeros((len(rows), len(names) + 1))
+        first, second = product_parts(usual, factors, pace, alike)
+        parts[:, names.index(SPEND_FEATURE)] = first
+        parts[:, names.index(LAST_ORDER_FEATURE)] = second
+        parts[:, -1] = pace * alike
+        return parts
+
+    def interval(self, expected: float) -> tuple[float, float] | None:
+        """Between which a margin lies that is expected to be so much; None: not known."""
+        if self.intervals is None:
+            return None
+        low, high = self.intervals.around(np.array([expected]))
+        return float(low[0]), float(high[0])
+
+    def _factors(self, rows: FloatArray, names: tuple[str, ...]) -> FloatArray:
+        """Factor of each row's recency band, shape (n,); 1 if none were fitted."""
         if not self.factors:
-            return usual
+            return np.ones(len(rows))
         by_band = np.array([*self.factors, self.unknown_factor])
-        days = column(rows, names, LAST_ORDER_FEATURE)
-        return np.asarray(usual * by_band[recency_band(days, self.edges)])
+        return by_band[recency_band(column(rows, names, LAST_ORDER_FEATURE), self.edges)]
 
 
 def watched_days(rows: FloatArray, names: tuple[str, ...]) -> FloatArray:
     """Days since the first order, at most 365; 0 for those who never ordered; shape (n,)."""
     days = column(rows, names, FIRST_ORDER_FEATURE)
     return np.asarray(np.clip(np.nan_to_num(days, nan=0.0), 0.0, MEMORY_DAYS))
-
-
-def column(rows: FloatArray, names: tuple[str, ...], name: str) -> FloatArray:
-    """One feature of all rows, shape (n,).
-
-    Raises
-    ------
-    WrongRows
-        If there is no such feature.
-    """
-    if name not in names:
-        raise WrongRows(
-            f"no feature '{name}' among the {len(names)} given; "
-            "the margin depends on it; put it back into the feature set"
-        )
-    return rows[:, names.index(name)]

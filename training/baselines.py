@@ -20,7 +20,8 @@ from models.classifier import (
     recency_band,
     recency_column,
 )
-from models.margin import LAST_ORDER_FEATURE, SPEND_FEATURE, MarginModel, column, watched_days
+from models.margin import MarginModel, watched_days
+from models.margin_kinds import LAST_ORDER_FEATURE, SPEND_FEATURE, column
 
 FloatArray = NDArray[np.float64]
 Int8Array = NDArray[np.int8]
