@@ -398,6 +398,50 @@ def explain(
 
 
 @app.command()
+def pause(  # noqa: PLR0913 - each is an option of the command
+    reason: Annotated[str | None, typer.Option(help="Why; stands in every refusal.")] = None,
+    channel: Annotated[str, typer.Option(help="On this channel only.")] = "any",
+    stage: Annotated[str, typer.Option(help="Customers of this stage only.")] = "any",
+    flag: Annotated[str, typer.Option(help="Customers with this flag up only.")] = "any",
+    allow: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A class that may leave all the same; repeatable. By default "
+            "transactional and crisis."
+        ),
+    ] = None,
+    off: Annotated[bool, typer.Option("--off", help="Let go again.")] = False,
+    number: Annotated[int | None, typer.Option(help="With --off: this one; else all.")] = None,
+    home: HomeOption = DEFAULT_HOME,
+    as_json: JsonOption = False,
+) -> None:
+    """Hold messages back, all or some: the crisis switch; without options, say what is paused."""
+    from serving.contact_policy import told
+    from serving.pause_calls import listed
+    from serving.pauses import ALLOWED, Wanted
+    from serving.store import Store
+
+    if (off and reason is not None) or (number is not None and not off):
+        raise WrongUse(
+            "pause: give --reason to hold back, or --off [--number N] to let go; not both"
+        )
+    if reason is None and not off and (allow or {channel, stage, flag} != {"any"}):
+        raise WrongUse("pause: no --reason; say in a few words why, it stands in every refusal")
+    Home(home).about()
+    with Store.open(Home(home).store) as store:
+        if off:
+            store.end_pause(number)
+        elif reason is not None:
+            store.pause(Wanted(reason, channel, stage, flag, tuple(allow or ALLOWED)))
+        on = store.pauses()
+    lines = [
+        f"paused ({each.number}): {told(each)}; {' and '.join(each.allow)} still leave"
+        for each in on
+    ]
+    show(lines or ["nothing is paused"], listed(on), as_json)
+
+
+@app.command()
 def serve(
     home: HomeOption = DEFAULT_HOME,
     port: Annotated[int, typer.Option(help="Port on 127.0.0.1.")] = 3000,

@@ -24,6 +24,7 @@ from serving.console.session import Sessions, secret_of
 from serving.decision import fallback
 from serving.desk import Question, answer_to
 from serving.event_calls import MOST_ITEMS, keep_outcome, take_events
+from serving.pause_calls import pause, pauses
 from serving.questions import FAILED, question_of, unlogged
 from serving.requests import JSON, Refused, checked, content_of
 from serving.running import Service, open_service
@@ -58,6 +59,7 @@ DESCRIBED_BY_HAND: Final = (
     schemas.DecisionRequest,
     schemas.BatchRequest,
     schemas.OutcomeRequest,
+    schemas.PauseRequest,
     schemas.Problem,
 )
 DECIDED: Final = "`no_contact` is a communication like another. Unknown customer: `fallback` true."
@@ -101,6 +103,7 @@ def add_routes(app: FastAPI) -> None:
     """Every path of the service."""
     add_decisions(app)
     add_intake(app)
+    add_switch(app)
     add_views(app)
     app.get("/livez", operation_id="livez", response_model=schemas.Health)(livez)
     app.get("/readyz", operation_id="readyz", response_model=schemas.Health)(readyz)
@@ -154,6 +157,24 @@ def add_intake(app: FastAPI) -> None:
         | failures(400, 401, 404, 413, 415, 422),
         openapi_extra=body_schema(schemas.OutcomeRequest) | parameters(None, "decision_id"),
     )(keep_outcome)
+
+
+def add_switch(app: FastAPI) -> None:
+    """The crisis switch."""
+    on = answer_of(schemas.PausesAnswer, "What is paused now.")
+    app.get(
+        "/v1/pause",
+        operation_id="pauses",
+        summary="What is paused, since when and why",
+        responses=on | failures(401),
+    )(pauses)
+    app.post(
+        "/v1/pause",
+        operation_id="pause",
+        summary="Hold messages back, all or some, from the next decision on; or let them go again",
+        responses=on | failures(400, 401, 404, 413, 415, 422),
+        openapi_extra=body_schema(schemas.PauseRequest),
+    )(pause)
 
 
 def add_views(app: FastAPI) -> None:

@@ -55,6 +55,20 @@ class BatchRequest(Sent):
     reasons: bool = Field(True, description="False: no sentences, and several times faster.")
 
 
+class PauseRequest(Sent):
+    """Turn a part of the crisis switch on or off."""
+
+    on: bool = Field(description="True: hold back from now on. False: let go again.")
+    reason: Text | None = Field(None, description="Why; stands in every refusal. Needed if on.")
+    channel: Channel | None = Field(None, description="On this channel only; absent: on all.")
+    stage: Name | None = Field(None, description="Customers of this stage only.")
+    flag: Name | None = Field(None, description="Customers with this flag up only.")
+    allow: Annotated[list[Name], Field(max_length=4)] | None = Field(
+        None, description="Classes that may leave all the same; absent: transactional, crisis."
+    )
+    number: int | None = Field(None, ge=1, description="Which to turn off; absent: all.")
+
+
 class OutcomeRequest(Sent):
     """Tell what became of a decision. Each kind is kept once; the first one stays."""
 
@@ -372,6 +386,24 @@ class ModelsAnswer(BaseModel):
     notes: list[str]
     history: list[ServiceTime]
     data: DataAnswer
+
+
+class PauseAnswer(BaseModel):
+    """A part of the crisis switch that is on; `any` stands for all."""
+
+    number: int
+    reason: str
+    since: str
+    channel: str
+    stage: str
+    flag: str
+    allow: list[str]
+
+
+class PausesAnswer(BaseModel):
+    """What is paused, oldest first."""
+
+    pauses: list[PauseAnswer]
 
 
 class ProblemError(BaseModel):

@@ -13,7 +13,7 @@ OVER_HTTP = "received-over-http.ndjson"  # the name under which reports speak of
 
 
 def bring_online(history: History, store: Store) -> int:
-    """Copy signals, consents, traits and the data's end into the store; how many customers it holds.
+    """Copy signals, consents, traits and the data's end into the store; how many it holds.
 
     The history stays the record; the store's copy can be made anew from it at any time, so
     doing it twice changes nothing. Signals that came over HTTP meanwhile stay.

@@ -27,6 +27,7 @@ from serving.console.people import listed
 from serving.console.session import SESSION_HOURS, Sessions
 from serving.console.static_files import files
 from serving.console.twins import Rows, csv_text
+from serving.contact_policy import told
 from serving.security import SESSION_COOKIE, SIGN_IN
 from serving.store import Store, hash_of_key
 from serving.wire import BodyTooLarge, body_of
@@ -79,8 +80,9 @@ class Console:
         """The overview of this hour and this engine."""
         versions = looking.engine.versions
         hour = str(looking.as_of // HOUR)
+        paused = ",".join(str(pause.number) for pause in looking.store.pauses())
         return self.lookout.latest(
-            (versions.bundle, versions.catalog, versions.policy, hour), looking
+            (versions.bundle, versions.catalog, versions.policy, hour, paused), looking
         )
 
     def routes(self) -> list[BaseRoute]:
@@ -178,6 +180,7 @@ class Console:
         looking = self.looking()
         found = self.everybody(looking)
         content = {**self._frame(request, "Home"), "progress": None, "people": ()}
+        content["pauses"] = [told(pause) for pause in looking.store.pauses()]
         if isinstance(found, Progress):
             record: dict[str, Json] = {"counted": found.seen, "of": found.of}
             content["progress"] = found

@@ -1,0 +1,69 @@
+"""The crisis switch over HTTP: what is paused, turning a part on, turning it off."""
+
+import anyio
+from starlette.requests import Request
+from starlette.responses import Response
+
+from serving import schemas
+from serving.answer import Json, time_text
+from serving.pauses import InvalidPause, UnknownPause, Wanted
+from serving.records import Pause
+from serving.requests import Refused, checked, content_of, json_response
+from serving.running import Service
+from serving.security import problem
+
+
+async def pauses(request: Request) -> Response:
+    """The parts of the switch that are on."""
+    service: Service = request.app.state.service
+    return json_response(listed(await anyio.to_thread.run_sync(service.store.pauses)))
+
+
+async def pause(request: Request) -> Response:
+    """Turn a part of the switch on or off; the answer says what is on afterwards."""
+    service: Service = request.app.state.service
+    try:
+        asked = checked(schemas.PauseRequest, await content_of(request))
+        await anyio.to_thread.run_sync(switched, service, asked)
+    except Refused as refused:
+        return refused.response
+    except InvalidPause as error:
+        return problem(422, str(error), (("", "invalid_pause", str(error)),))
+    except UnknownPause as error:
+        return problem(404, str(error))
+    return json_response(listed(await anyio.to_thread.run_sync(service.store.pauses)))
+
+
+def switched(service: Service, asked: schemas.PauseRequest) -> None:
+    """Do what was asked for; once this returns, no call decides against it.
+
+    Raises
+    ------
+    InvalidPause, UnknownPause
+        If it cannot be done.
+    """
+    if not asked.on:
+        service.store.end_pause(asked.number)
+        return
+    given = asked.model_dump(exclude={"on", "number"}, exclude_none=True)
+    if "allow" in given:
+        given["allow"] = tuple(given["allow"])
+    service.store.pause(Wanted(**({"reason": ""} | given)))
+
+
+def listed(on: tuple[Pause, ...]) -> dict[str, Json]:
+    """What is on, oldest first."""
+    return {"pauses": [told(each) for each in on]}
+
+
+def told(pause: Pause) -> dict[str, Json]:
+    """One pause."""
+    return {
+        "number": pause.number,
+        "reason": pause.reason,
+        "since": time_text(pause.since),
+        "channel": pause.channel,
+        "stage": pause.stage,
+        "flag": pause.flag,
+        "allow": list(pause.allow),
+    }
