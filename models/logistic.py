@@ -30,7 +30,7 @@ class Logistic:
         lengths = [len(part) for part in parts]
         if len(set(lengths)) != 1:
             raise DamagedModel(
-                f"a logistic regression with {lengths} numbers; must have one of each kind a feature"
+                f"a logistic regression with {lengths} numbers; must have one of each a feature"
             )
         if not all(scale > 0 for scale in self.scale):
             raise DamagedModel(f"a logistic regression with scale {min(self.scale):g}; must be > 0")

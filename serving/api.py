@@ -296,14 +296,19 @@ async def livez() -> Response:
 
 
 async def readyz(request: Request) -> Response:
-    """Whether decisions can be made: `ready`, `degraded` (fallbacks only) or `unready`."""
+    """Whether decisions can be made: `ready`, `degraded` (fallbacks only) or `unready`.
+
+    The note says so if the champion cannot be used.
+    """
     service: Service = request.app.state.service
     try:
         serving = await anyio.to_thread.run_sync(service.champion.current)
     except Exception as error:  # health is asked exactly when something is wrong
         log_failure("not ready", error)
         return JSONResponse({"status": "unready"}, 503)
-    return JSONResponse({"status": "ready" if serving.engine.bundle else "degraded"})
+    status = "ready" if serving.engine.bundle else "degraded"
+    note = {"note": serving.note} if serving.note else {}
+    return JSONResponse({"status": status, **note})
 
 
 async def root(request: Request) -> Response:

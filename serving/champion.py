@@ -1,13 +1,19 @@
-"""The engine in service: the bundle that the store's champion row names, loaded once."""
+"""The engine in service: the bundle that the store's champion row names, loaded once.
+
+A bundle is tried in a process of its own before this one reads it, and a newcomer beside the
+calls, which the bundle before it goes on answering: no bundle can stop, delay or end a server.
+"""
 
 import threading
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Final
 
 from features.definitions import FEATURES
 from features.home import Home
 from features.signals import EMPTY
 from models.bundle_files import DamagedBundle, load_bundle
+from models.bundle_trial import try_in_child
 from models.reason_texts import load_reason_texts
 from serving import catalog, policy
 from serving.catalog import load_catalog
@@ -16,17 +22,20 @@ from serving.policy import load_policy
 from serving.security import log_failure
 from serving.store import Store
 
+DAMAGED: Final = "the bundle in service is damaged or missing; run `nextbest train`"
 SHIPPED_REASONS = Path(__file__).with_name("reasons.toml")
 
 
 @dataclass(frozen=True, slots=True)
 class InService:
-    """An engine, and in words why it has no bundle where it has none.
+    """An engine, and in words why it is not the champion's, where it is not.
 
     Attributes
     ----------
     sha : str or None
         What the champion row names.
+    note : str
+        Why there is no bundle, or why one that served before answers; empty if all is well.
     looked_at : int
         When the manifest of that bundle was last changed, if the bundle could not be used
         (nanoseconds; 0: there was none). A later change is a repair, and is tried.
@@ -63,12 +72,10 @@ def with_champion(engine: Engine, home: Home, sha: str | None) -> InService:
     if sha is None:
         return InService(None, engine, "no bundle is in service yet; run `nextbest train`")
     try:
-        bundle = load_bundle(bundle_folder(home, sha), engine.features)
+        bundle = load_bundle(bundle_folder(home, sha), engine.features, trial=try_in_child)
     except (DamagedBundle, OSError) as error:
         log_failure("the champion bundle cannot be used", error)
-        return InService(
-            sha, engine, "the bundle in service is damaged or missing; run `nextbest train`"
-        )
+        return InService(sha, engine, DAMAGED)
     return InService(sha, replace(engine, bundle=bundle), "")
 
 
@@ -80,33 +87,61 @@ def manifest_changed_at(home: Home, sha: str | None) -> int:
         return 0
 
 
+def short(sha: str) -> str:
+    """The first digits of a bundle's name, enough to tell bundles apart by eye."""
+    return sha.removeprefix("sha256:")[:12]
+
+
 def bundle_folder(home: Home, sha: str) -> Path:
     """Where a bundle lies."""
     return home.bundles / sha.removeprefix("sha256:")
 
 
 class Champion:
-    """Follows the store's champion row: a change is served from the next decision on.
+    """Follows the store's champion row.
 
-    A champion that cannot be used never drives out one that can: the bundle in memory goes on,
-    and at the start the champion before it serves. Catalog, policy and sentences are read once,
-    at the start: an edit is served after a restart, so that half an edit never decides.
+    A newcomer is tried and loaded beside the calls, about a second long, and answers from then
+    on. One that cannot be used never drives out one that can: the bundle in memory goes on, and
+    at the start the champion before it serves. Catalog, policy and sentences are read once, at
+    the start: an edit is served after a restart, so that half an edit never decides.
     """
 
     def __init__(self, home: Home, store: Store) -> None:
         self._home, self._store = home, store
         self._lock = threading.Lock()
+        self._loading: threading.Thread | None = None
         self._current = self._named(company_engine(home), store.champion())
 
     def current(self) -> InService:
-        """What serves now. A bundle is loaded once, however many callers wait for it."""
+        """What serves now. A bundle is loaded once, however many callers ask for it.
+
+        Only where there is nothing else to answer with is a newcomer waited for.
+        """
         sha = self._store.champion()
-        if self._stands(sha):
-            return self._current
+        if not self._stands(sha):
+            loading = self._load_beside(sha)
+            if self._current.engine.bundle is None:
+                loading.join()
+        return self._current
+
+    def settled(self) -> InService:
+        """What serves once the bundle that the champion row names now was tried."""
+        sha = self._store.champion()
+        if not self._stands(sha):
+            self._load_beside(sha).join()
+        return self._current
+
+    def _load_beside(self, sha: str | None) -> threading.Thread:
+        """The thread that loads: a new one, or the one that is at it."""
         with self._lock:
-            if not self._stands(sha):
-                self._current = self._named(self._current.engine, sha)
-            return self._current
+            if self._loading is None or not self._loading.is_alive():
+                self._loading = threading.Thread(target=self._load, args=(sha,), daemon=True)
+                self._loading.start()
+            return self._loading
+
+    def _load(self, sha: str | None) -> None:
+        if not self._stands(sha):
+            self._current = self._named(self._current.engine, sha)
 
     def _stands(self, sha: str | None) -> bool:
         """Whether the champion row, and the bundle if it could not be used, are as they were."""
@@ -125,7 +160,12 @@ class Champion:
             previous = self._store.previous_champion()
             if previous is not None:
                 engine = with_champion(engine, self._home, previous).engine
-        note = "" if engine.bundle is not None else found.note
+        if engine.bundle is None:
+            return InService(sha, engine, found.note, looked_at)
+        note = (
+            f"bundle {short(sha)} should serve but is damaged or missing; "
+            f"{short(engine.bundle.sha256)}, which served before, answers"
+        )
         return InService(sha, engine, note, looked_at)
 
     @property

@@ -90,7 +90,7 @@ def answer_to(
     Parameters
     ----------
     note : str
-        Why the engine has no bundle, if it has none.
+        Why the engine has no bundle, or not the champion's, if so.
 
     Raises
     ------
@@ -148,7 +148,7 @@ def ready_to_choose(question: Question, store: Store, engine: Engine, note: str)
         return fallen_back(question, engine, note, seen.stage)
     objected = store.objected(question.customer_id, question.as_of)
     at_home = seen_at_home(question, store, engine) if engine.policy.counts_households else {}
-    return prepared(question, engine, Seen(signals, objected, at_home))
+    return prepared(question, engine, Seen(signals, objected, at_home), note)
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,13 +180,13 @@ def seen_at_home(
     return found
 
 
-def prepared(question: Question, engine: Engine, seen: Seen) -> Ready:
-    """All that can be computed before the transaction."""
+def prepared(question: Question, engine: Engine, seen: Seen, note: str = "") -> Ready:
+    """All that can be computed before the transaction; `note` is told with the decision."""
     as_of, left_out = question.as_of, outside_limits(engine.catalog, question)
     customer = customer_at(question.customer_id, seen.signals, as_of, engine)
     proposal = propose(customer, engine, seen.objected, left_out)
     contacts = contacts_in_signals(seen.signals, as_of, engine.memory_days)
-    note = notes(engine, question)
+    told = "; ".join(words for words in (note, notes(engine, question)) if words)
 
     def choose(ledger: Ledger) -> Decision:
         known = replace(
@@ -198,7 +198,7 @@ def prepared(question: Question, engine: Engine, seen: Seen) -> Ready:
             },
         )
         decision = settle(proposal, engine, known, question.uniform)
-        return replace(decision, note=decision.note or note)
+        return replace(decision, note=decision.note or told)
 
     features = () if seen.objected else tuple(customer.features.values())
     listed = engine.catalog.communications.values()

@@ -425,6 +425,7 @@ class Problem(BaseModel):
 
 
 class Health(BaseModel):
-    """Answer of the two health paths."""
+    """Answer of the two health paths; `note` says why another bundle than the champion answers."""
 
     status: str
+    note: str = ""

@@ -204,10 +204,26 @@ def test_a_change_of_champion_is_picked_up(ask: Ask, app: FastAPI, home: Home) -
     sound = load_bundle(home.bundles / sha, FEATURES)
     other = write_bundle(replace(sound, as_of=sound.as_of + 1, sha256=""), home.bundles)
     store.set_champion(other)
+    app.state.service.champion.settled()
     assert decide(ask).json()["bundle"] == f"sha256:{other}"
+    assert "note" not in ask("GET", "/readyz").json()
+
+
+def test_callers_are_told_that_another_bundle_than_the_champion_answers(
+    ask: Ask, app: FastAPI
+) -> None:
+    store = app.state.service.store
+    sha = store.champion()
     store.set_champion("ab" * 32)
+    app.state.service.champion.settled()
+    words = (
+        f"bundle abababababab should serve but is damaged or missing; {sha[:12]}, which served "
+        "before, answers"
+    )
     answer = decide(ask).json()
-    assert (answer["fallback"], answer["bundle"]) == (False, f"sha256:{other}")
+    assert (answer["fallback"], answer["bundle"]) == (False, f"sha256:{sha}")
+    assert answer["note"] == words
+    assert ask("GET", "/readyz").json() == {"status": "ready", "note": words}
 
 
 # ---- The standing decision ---------------------------------------------------------------
