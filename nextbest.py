@@ -28,6 +28,8 @@ features_app = typer.Typer(
     invoke_without_command=True, help="Features of every customer; what each of them means."
 )
 app.add_typer(features_app, name="features")
+catalog_app = typer.Typer(no_args_is_help=True, help="The company's communications: check.")
+app.add_typer(catalog_app, name="catalog")
 keys_app = typer.Typer(no_args_is_help=True, help="API keys: new, list, revoke.")
 app.add_typer(keys_app, name="keys")
 
@@ -488,6 +490,23 @@ def demo(
 
     with suppress(KeyboardInterrupt):  # it is how a demo ends
         run_demo(Demo(data, port, home, people, once), Narrator())
+
+
+@catalog_app.command("check")
+def catalog_check(
+    file: Annotated[
+        Path | None, typer.Argument(help="A catalog; the home's own if not given.")
+    ] = None,
+    home: HomeOption = DEFAULT_HOME,
+    as_json: JsonOption = False,
+) -> None:
+    """Name every mistake of a catalog, by entry and key."""
+    from serving.catalog_check import check_catalog
+
+    found = check_catalog(file or Home(home).catalog)
+    show(found.lines(), found.record(), as_json)
+    if found.mistakes:
+        raise typer.Exit(1)
 
 
 @keys_app.command("new")

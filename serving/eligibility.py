@@ -39,14 +39,15 @@ def obstacles_of(
     entry: Communication, customer: Customer, flags: tuple[str, ...], expectation: Expectation
 ) -> Iterator[Obstacle]:
     """Everything that keeps a communication from suiting a customer."""
-    yield from _obstacles_of_entry(entry, customer.as_of)
+    yield from unready(entry)
+    yield from _obstacles_of_dates(entry, customer.as_of)
     yield from _obstacles_of_journey(entry, customer, flags)
     yield from obstacles_of_moment(entry, customer.last_at, customer.as_of)
     yield from _obstacles_of_numbers(entry, customer, expectation)
 
 
-def _obstacles_of_entry(entry: Communication, as_of: int) -> Iterator[Obstacle]:
-    """What is missing in the catalog itself, or its dates."""
+def unready(entry: Communication) -> Iterator[Obstacle]:
+    """What an entry lacks in the catalog itself, whoever the customer."""
     if not entry.prior.source:
         yield Obstacle("not_reviewed", "its prior in catalog.toml states a source")
     elif not entry.prior.reviewed:
@@ -55,6 +56,9 @@ def _obstacles_of_entry(entry: Communication, as_of: int) -> Iterator[Obstacle]:
         yield Obstacle("not_approved", "its words in catalog.toml are marked approved = true")
     if entry.discount_pct > 0 and not entry.terms:
         yield Obstacle("no_terms", "its terms in catalog.toml are stated: it makes an offer")
+
+
+def _obstacles_of_dates(entry: Communication, as_of: int) -> Iterator[Obstacle]:
     if entry.valid_from is not None and as_of < entry.valid_from:
         yield Obstacle("dates", f"it is {_day(entry.valid_from)}", entry.valid_from)
     if entry.valid_until is not None and as_of >= entry.valid_until:

@@ -12,6 +12,7 @@ import nextbest
 from features.definitions import FEATURES
 from features.home import Home
 from models.evaluation import report_folder
+from serving.catalog import SHIPPED
 from training.forest import BoosterSettings
 from training.narrator import Narrator
 from training.retrain import Recipe, retrain
@@ -144,6 +145,26 @@ def test_a_customer_without_signals_gets_a_usable_answer(
     code, out, _ = run("explain", "K404", "--home", str(trained[0].path))
     assert code == 0
     assert "A fallback: this customer is not known here." in out
+
+
+def test_catalog_check_names_every_mistake(run: Run, tmp_path: Path) -> None:
+    code, out, _ = run("catalog", "check", str(SHIPPED))
+    assert (code, "60 communications, no mistakes" in out) == (0, True)
+    assert "postcard_to_lapsed: its prior in catalog.toml states a source" in out
+
+    wrong = tmp_path / "catalog.toml"
+    text = SHIPPED.read_text(encoding="utf-8")
+    text = text.replace("prior.share = 0.60", "prior.shaer = 0.60", 1)
+    wrong.write_text(text.replace('channel = "post"', 'channel = "pots"', 1), encoding="utf-8")
+    code, out, _ = run("catalog", "check", str(wrong))
+    assert code == 1
+    assert "communication 'welcome': prior: unknown key 'shaer'; did you mean 'share'?" in out
+    assert "communication 'postcard_to_lapsed': channel 'pots' is not known" in out
+    record = json.loads(run("catalog", "check", str(wrong), "--json")[1])
+    assert (record["communications"], len(record["mistakes"])) == (0, 3)
+
+    code, _, err = run("catalog", "check", str(tmp_path / "none.toml"))
+    assert (code, "cannot be read" in err) == (2, True)
 
 
 def test_a_misspelt_key_of_the_catalog_is_named(run: Run, trained_copy: tuple[Home, int]) -> None:
