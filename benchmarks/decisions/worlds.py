@@ -1,6 +1,6 @@
 """Small worlds whose truth is known: customers, what each message does to them, and a log.
 
-Money is noisy, as in shops: most decisions bring nothing, some much. A customer decides several
+Money is noisy, as in shops: many decisions bring nothing, some much. A customer decides several
 times, and rows of one customer share a taste that no state variable tells.
 """
 
@@ -85,9 +85,9 @@ def draw_log(world: World, rng: np.random.Generator, n_customers: int, rows: int
         chosen[~allowed[np.arange(n), chosen]] = 0
     expected = world.expected(state)
     mean = expected[np.arange(n), chosen]
-    # Three of ten decisions bring something: gamma amounts of shape 1 around the mean; and a
-    # taste of the customer's own, the same in all rows.
-    amount = rng.gamma(1.0, 1.0, n) * (rng.random(n) < 0.3) / 0.3
+    # Half of the decisions bring something: exponential amounts around the mean, as noisy as the
+    # demo company's (spread 1.7 times the mean); and a taste of the customer's own, in all rows.
+    amount = rng.exponential(1.0, n) * (rng.random(n) < 0.5) / 0.5
     taste = np.repeat(rng.normal(0.0, 2.0, n_customers), rows)
     opt_outs = (rng.random(n) < world.goodbye[chosen]).astype(np.float64)
     log = LoggedDecisions(
