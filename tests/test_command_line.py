@@ -242,6 +242,10 @@ WRONG_USE = {
     ("evaluate",): "no challenger waits; make one with `nextbest train`",
     ("promote", "zzzz"): "no bundle 'zzzz'",
     ("rollback",): "nothing to roll back to",
+    ("pause", "--channel", "sms"): "no --reason; say in a few words why, it stands in every",
+    ("pause", "--off", "--reason", "x"): "give --reason to hold back, or --off [--number N] to",
+    ("pause", "--reason", "x", "--stage", "old"): "stage 'old' is not known; must be one of any",
+    ("pause", "--off", "--number", "9"): "no pause 9 is on; those that are: none",
     ("mlflow",): "nothing is kept in MLflow yet; run `nextbest train`",
 }
 
@@ -298,6 +302,7 @@ VERBS = (
     ("mlflow",),
     ("decide", "K1"),
     ("explain", "K1"),
+    ("pause",),
     ("serve",),
     ("keys", "new", "crm"),
     ("keys", "list"),
@@ -316,6 +321,19 @@ def test_every_verb_says_that_there_is_no_home(
         "make one with `nextbest init`, or name another with --home\n"
     )
     assert not (tmp_path / ".nextbest").exists()
+
+
+def test_messages_are_held_back_and_let_go(run: Run) -> None:
+    assert run("init", "--name", "Shop")[0] == 0
+    assert run("pause") == (0, "nothing is paused\n", "")
+    line = "paused (1): channel sms: fire; transactional and crisis still leave\n"
+    assert run("pause", "--reason", "fire", "--channel", "sms") == (0, line, "")
+    code, out, _ = run("pause", "--reason", "flood", "--allow", "service", "--json")
+    (_, flood) = json.loads(out)["pauses"]
+    assert (code, flood["allow"], flood["channel"]) == (0, ["service"], "any")
+    assert "Paused (2): everything: flood." in run("doctor")[1]
+    assert run("pause", "--off", "--number", "2")[1] == line
+    assert run("pause", "--off") == (0, "nothing is paused\n", "")
 
 
 def test_keys_are_made_listed_and_revoked(run: Run, tmp_path: Path) -> None:

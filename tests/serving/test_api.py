@@ -423,6 +423,7 @@ def test_the_document_is_valid_and_complete(ask: Ask) -> None:
     openapi_spec_validator.validate(document)
     assert document["openapi"].startswith("3.1")
     assert set(document["paths"]) == {
+        "/v1/pause",
         DECISIONS,
         "/v1/customers/{customer_id}/decision",
         "/v1/decisions/batch",

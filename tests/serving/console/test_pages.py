@@ -34,6 +34,7 @@ from serving.console import static_files
 from serving.console.page import POLICY
 from serving.console.session import SECRET_FILE
 from serving.ledger import ConsentLike
+from serving.pauses import Wanted
 from serving.security import SESSION_COOKIE
 from serving.settings import Settings
 
@@ -87,6 +88,16 @@ def counted(inside: Visitor) -> httpx.Response:
             return page
         time.sleep(0.01)
     raise AssertionError("nobody finished looking")
+
+
+def test_home_says_what_is_paused(inside: Visitor, app: FastAPI) -> None:
+    assert "Paused:" not in counted(inside).text
+    store = app.state.service.store
+    store.pause(Wanted("<fire>", stage="lapsed"))
+    page = counted(inside).text
+    assert "<strong>Paused:</strong> stage lapsed: &lt;fire&gt;." in page
+    store.end_pause()
+    assert "Paused:" not in counted(inside).text
 
 
 # ---- Coming in ---------------------------------------------------------------------------
