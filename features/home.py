@@ -76,6 +76,11 @@ class Home:
         return self.path / "reasons.toml"
 
     @property
+    def locales(self) -> Path:
+        """The company's own translations, a `.po` file a locale; they win over ours."""
+        return self.path / "locales"
+
+    @property
     def targets(self) -> Path:
         return self.path / "targets.toml"
 

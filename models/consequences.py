@@ -5,6 +5,7 @@ than a week ago. Where several rows would fit, the one is taken that changes lea
 customer could be is refused.
 """
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from math import inf, isnan
@@ -182,8 +183,8 @@ def _together(parts: Parts, value: Callable[[str], float]) -> float:
 
 def _mean_weight(fading: Fading, since: int, until: int) -> float:
     """Mean of ``2 ** (-age / half_life)`` over the ages from `since` to `until`, in whole days."""
-    ages = range(since, until)
-    return sum(2.0 ** (-age / fading.half_life) for age in ages) / len(ages)
+    weights = [2.0 ** (-age / fading.half_life) for age in range(since, until)]
+    return math.fsum(weights) / len(weights)
 
 
 def _listed(values: Mapping[str, float], names: Iterable[str]) -> str:

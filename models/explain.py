@@ -81,12 +81,12 @@ def reasons(
         if leading is not None:
             step = slope * by_group[group]
             reached += step
-            text = sentence(leading, values, features, texts)
-            said.append(_reason(group.upper(), score.name, step, text))
+            said.append(
+                _reason(group.upper(), score.name, step, sentence(leading, values, features, texts))
+            )
     rest = score.value - reached
     if abs(rest) > 1e-12:  # less than that is the rounding of the sum, no signal
-        text = texts.rest if said else texts.nothing
-        said.append(_reason(REST_CODE, score.name, rest, text))
+        said.append(_reason(REST_CODE, score.name, rest, texts.rest if said else texts.nothing))
     return tuple(said)
 
 

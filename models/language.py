@@ -73,8 +73,8 @@ class Language:
         text : str
             A `Phrase`, or a whole message without placeholders.
         """
-        if not text:  # gettext keeps its own header under the empty message
-            return ""
+        if not text or self is ENGLISH:  # gettext keeps its own header under the empty message
+            return text
         if isinstance(text, Phrase):
             return self.filled(self.messages.gettext(text.template), text.values)
         return self.messages.gettext(text)

@@ -1,13 +1,14 @@
 """The answer to a caller: a decision as JSON, nested or flat."""
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from features.home import About
-from models.expectation import Score
+from models.expectation import Reason, Score
+from models.language import ENGLISH, Language, language_of
 from serving.records import Candidate, Decision
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -20,10 +21,24 @@ Json = str | int | float | bool | None | Sequence["Json"] | Mapping[str, "Json"]
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What stands in every answer, whoever it is about: the data set and its currency."""
+    """What stands in every answer, whoever it is about: the data set, its currency, the language.
+
+    Attributes
+    ----------
+    languages : mapping of locale to Language
+        Those that a caller may ask for.
+    language : Language
+        The one that sentences are said in; names, codes and the company's own texts stay.
+    """
 
     about: About
     currency: str
+    languages: Mapping[str, Language] = field(default_factory=dict)
+    language: Language = ENGLISH
+
+    def heard_in(self, locale: str | None) -> "Surroundings":
+        """The same for a caller who asks for a locale; without one, nothing changes."""
+        return replace(self, language=language_of(locale, self.languages)) if locale else self
 
 
 def time_text(at: int) -> str:
@@ -51,6 +66,7 @@ def encoded(content: Json) -> bytes:
 def answer(decision_id: str, decision: Decision, surroundings: Surroundings) -> dict[str, Json]:
     """A decision under the names of the public contract; rounded, the log has every digit."""
     chosen, versions, about = decision.chosen, decision.versions, surroundings.about
+    say = surroundings.language.say
     return {
         "decision_id": decision_id,
         "customer_id": decision.customer_id,
@@ -76,28 +92,23 @@ def answer(decision_id: str, decision: Decision, surroundings: Surroundings) -> 
         "evidence": chosen.evidence,
         "stage": decision.stage,
         "flags": list(decision.flags),
-        "scores": {name: score(s) for name, s in decision.expectation.scores.items()},
-        "reasons": [
-            {
-                "code": reason.code,
-                "score": reason.score,
-                "points": round(reason.points, 1),
-                "direction": reason.direction,
-                "text": reason.text,
-            }
-            for reason in decision.expectation.reasons
-        ],
+        "scores": {name: score(s, say) for name, s in decision.expectation.scores.items()},
+        "reasons": [reason(each, say) for each in decision.expectation.reasons],
         "alternatives": [
             {"communication": other.communication, "expected_net": money(other.expected_net)}
             for other in alternatives(decision)
         ],
         "refusals": [
-            {"communication": refusal.communication, "rule": refusal.rule, "change": refusal.change}
+            {
+                "communication": refusal.communication,
+                "rule": refusal.rule,
+                "change": say(refusal.change),
+            }
             for refusal in decision.refusals
         ],
         "consent": {"basis": decision.consent.basis, "evidence": decision.consent.evidence},
         "fallback": decision.fallback,
-        "note": decision.note,
+        "note": say(decision.note),
         "bundle": versions.bundle,
         "catalog": versions.catalog,
         "policy": versions.policy,
@@ -111,7 +122,18 @@ def alternatives(decision: Decision) -> tuple[Candidate, ...]:
     return tuple(other for other in decision.ranked if other.communication != chosen)
 
 
-def score(found: Score) -> dict[str, Json]:
+def reason(found: Reason, say: Callable[[str], str]) -> dict[str, Json]:
+    """One reason, its points as tenths, its sentence in the caller's language."""
+    return {
+        "code": found.code,
+        "score": found.score,
+        "points": round(found.points, 1),
+        "direction": found.direction,
+        "text": say(found.text),
+    }
+
+
+def score(found: Score, say: Callable[[str], str]) -> dict[str, Json]:
     """One score, rounded; where there is no value, the note says why."""
     digits = MONEY_DIGITS if found.name == "expected_margin" else PROBABILITY_DIGITS
     return {
@@ -119,7 +141,7 @@ def score(found: Score) -> dict[str, Json]:
         "window_days": found.window_days,
         "base_rate": round(found.base_rate, digits),
         "served_by": found.served_by,
-        "note": found.note,
+        "note": say(found.note),
     }
 
 

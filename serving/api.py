@@ -287,7 +287,7 @@ async def in_time(
         log_failure("fallback served", error)
         versions = service.champion.last.engine.versions
         fallen = fallback(question.customer_id, question.as_of, versions, FAILED)
-        return unlogged(fallen, service.surroundings)
+        return unlogged(fallen, service.surroundings.heard_in(question.locale))
 
 
 async def livez() -> Response:

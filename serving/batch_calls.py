@@ -131,7 +131,7 @@ def fallen(service: Service, question: Question, note: str = FAILED) -> dict[str
     """The fallback, which is not logged."""
     versions = service.champion.last.engine.versions
     made = fallback(question.customer_id, question.as_of, versions, note)
-    return decided(unlogged(made, service.surroundings))
+    return decided(unlogged(made, service.surroundings.heard_in(question.locale)))
 
 
 def decided(body: bytes) -> dict[str, Json]:

@@ -59,6 +59,9 @@ class Question:
         JSON of what else the caller said; logged.
     reuses_standing : bool
         Whether a decision that still holds under the same limits is the answer.
+    locale : str
+        In which the caller wants to read; empty: English. A decision that stands is answered
+        in the language it was first answered in.
     """
 
     customer_id: str
@@ -69,6 +72,7 @@ class Question:
     idempotency: tuple[str, str] | None = None
     request: str = "{}"
     reuses_standing: bool = False
+    locale: str = ""
 
     @property
     def scope(self) -> str:
@@ -113,12 +117,13 @@ def recorded(question: Question, ready: Ready, store: Store, surroundings: Surro
     StoreBusy
         If the store's turn did not come in time.
     """
+    heard = surroundings.heard_in(question.locale)
     return store.record(
         question.customer_id,
         question.as_of,
         question.idempotency,
         ready.choose,
-        lambda decision_id, decision: rendered(decision_id, decision, surroundings),
+        lambda decision_id, decision: rendered(decision_id, decision, heard),
         Circumstances(
             ready.features,
             question.scope,

@@ -33,18 +33,18 @@ def profile(
     ledger = store.ledger(customer_id, as_of)
     proposal = propose(customer_at(customer_id, signals, as_of, engine), engine, ledger.objected)
     flags = (*proposal.flags, "objector") if ledger.objected else proposal.flags
-    about = surroundings.about
+    about, say = surroundings.about, surroundings.language.say
     return {
         "customer_id": customer_id,
         "as_of": time_text(as_of),
         "stage": proposal.customer.stage,
         "flags": list(flags),
-        "scores": {name: score(found) for name, found in proposal.expectation.scores.items()},
+        "scores": {name: score(found, say) for name, found in proposal.expectation.scores.items()},
         "currency": surroundings.currency,
         "signals": signals_known(signals, as_of),
         "objected": ledger.objected,
         "consents": consents(ledger),
-        "note": why_unscored(ledger, proposal.customer.anonymous, engine),
+        "note": say(why_unscored(ledger, proposal.customer.anonymous, engine)),
         "bundle": engine.versions.bundle,
         "data": asdict(about),
     }

@@ -31,6 +31,7 @@ def question_of(request: Request, asked: DecisionRequest) -> Question:
         tuple(asked.exclude or ()),
         None if key is None else (scoped(request, key), sha256(canonical)),
         json.dumps(rest),
+        locale=asked.locale or "",
     )
 
 

@@ -2,14 +2,19 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
 
 import numpy as np
 
 from features.home import Home
+from models.messages import load_languages
 from serving.answer import Surroundings
 from serving.champion import Champion
 from serving.settings import Settings
 from serving.store import Store
+
+LOCALES: Final = Path(__file__).with_name("locales")  # the languages that we ship
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +41,8 @@ def open_service(settings: Settings, clock: Callable[[], int], rng: np.random.Ge
 
     Raises
     ------
-    HomeError, InvalidCatalog, InvalidPolicy, InvalidReasonTexts, UnusableStore, OldSqlite
+    HomeError, InvalidCatalog, InvalidPolicy, InvalidReasonTexts, InvalidMessages, UnusableStore,
+    OldSqlite
         If the home cannot be served; the message says what to do.
     """
     home = Home(settings.home)
@@ -44,5 +50,6 @@ def open_service(settings: Settings, clock: Callable[[], int], rng: np.random.Ge
     store = Store.open(home.store)
     champion = Champion(home, store)
     champion.warm_up()
-    surroundings = Surroundings(about, champion.last.engine.policy.currency)
+    languages = load_languages((LOCALES, home.locales))
+    surroundings = Surroundings(about, champion.last.engine.policy.currency, languages)
     return Service(settings, store, champion, surroundings, clock, rng)

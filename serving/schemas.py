@@ -32,7 +32,11 @@ class DecisionRequest(Sent):
         None, description="Communications not to choose this time."
     )
     trigger: Text | None = Field(None, description="What made you ask; logged with the decision.")
-    locale: Text | None = Field(None, description="Logged with the decision.")
+    locale: Text | None = Field(
+        None,
+        description="Language of reasons, refusals and notes, such as de-AT: this one, else its "
+        "language, else English. Logged with the decision.",
+    )
     context: (
         Annotated[dict[Text, Text | int | float | bool | None], Field(max_length=32)] | None
     ) = Field(None, description="Flat; logged with the decision, not used to choose.")
