@@ -23,6 +23,7 @@ from training.policy_value import (
     best_single,
     difference,
     doubly_robust,
+    newly_untried,
     overlap,
 )
 
@@ -30,6 +31,8 @@ FloatArray = NDArray[np.float64]
 
 VALUE_LEVEL: Final = 0.95
 GUARD_LEVEL: Final = 0.90
+# Beyond, the judgement would rest on guesses about what was never sent to such customers.
+MOST_UNTRIED: Final = 0.05
 # One more goodbye in a hundred decisions. What goodbyes cost is in the value already; this
 # gate is for a policy that buys its value with them.
 MOST_OPT_OUTS: Final = 0.01
@@ -115,7 +118,7 @@ def judged(evidence: Evidence, rng: np.random.Generator, margin: float = 0.0) ->
         )
     log = evidence.log
     if len(np.unique(log.customer)) < 2:
-        nothing = Overlap(len(log), 0.0, 1.0, 0.0, 0.0)
+        nothing = Overlap(len(log), 0.0, 1.0, 0.0)
         said = "; ".join(nothing.refusals())
         gates = (Gate("overlap", False, said),)
         return Judgement(None, None, None, None, None, (nothing, nothing), gates)
@@ -128,6 +131,7 @@ def judged(evidence: Evidence, rng: np.random.Generator, margin: float = 0.0) ->
     guard = GUARD_SHARE * abs(float(log.reward.mean()))
     gates = (
         *_overlap_gates(overlaps),
+        _untried_gate(newly_untried(log, evidence.new, evidence.current)),
         _value_gate(gain, margin),
         _goodbye_gate(goodbyes),
         _single_gate(over_single, guard),
@@ -155,10 +159,17 @@ def _overlap_gates(overlaps: tuple[Overlap, Overlap]) -> Iterator[Gate]:
         refusals = found.refusals()
         says = "; ".join(refusals) or (
             f"effective sample size {found.effective:,.0f} of {found.rows:,} decisions, the "
-            f"largest weight {100 * found.largest_share:.1f} %, never tried "
-            f"{100 * found.untried:.1f} %"
+            f"largest weight {100 * found.largest_share:.1f} %"
         )
         yield Gate(f"overlap, {name} policy", not refusals, says)
+
+
+def _untried_gate(share: float) -> Gate:
+    passed = share <= MOST_UNTRIED
+    says = f"{100 * share:.1f} % of decisions move to what the log could not have chosen there"
+    if not passed:
+        says += f"; at most {100 * MOST_UNTRIED:g} % may; let the uniform arm try it first"
+    return Gate("tried before", passed, says)
 
 
 def _value_gate(gain: Estimate, margin: float) -> Gate:

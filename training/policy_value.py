@@ -28,8 +28,6 @@ FloatArray = NDArray[np.float64]
 # Below, an interval says more than it knows: a few rows carry the estimate.
 FEWEST_EFFECTIVE: Final = 500
 LARGEST_SHARE: Final = 0.05
-# Decisions that the log never tried there: what they bring is the outcome model's guess.
-MOST_UNTRIED: Final = 0.05
 
 
 class UnusableTarget(ValueError):
@@ -92,8 +90,6 @@ class Overlap:
         Effective sample size, (sum w)^2 / sum w^2. Source: Kish (1965).
     largest_share : float
         max w / sum w.
-    untried : float
-        Mean probability with which the policy chooses what the log could not have chosen.
     mean_weight : float
         Near 1 if the logged probabilities are right.
     """
@@ -101,7 +97,6 @@ class Overlap:
     rows: int
     effective: float
     largest_share: float
-    untried: float
     mean_weight: float
 
     def refusals(self) -> tuple[str, ...]:
@@ -116,11 +111,6 @@ class Overlap:
             said.append(
                 f"one decision carries {100 * self.largest_share:.1f} % of the weight; at most "
                 f"{100 * LARGEST_SHARE:g} % may; raise epsilon or uniform_share and wait"
-            )
-        if self.untried > MOST_UNTRIED:
-            said.append(
-                f"{100 * self.untried:.1f} % of decisions would go to what was never tried there; "
-                f"at most {100 * MOST_UNTRIED:g} % may; let the uniform arm try it first"
             )
         return tuple(said)
 
@@ -156,14 +146,22 @@ def overlap(log: LoggedDecisions, target: FloatArray) -> Overlap:
     """How much of a policy the log can speak of."""
     w = weights(log, target)
     total, squares = float(w.sum()), float(np.sum(w**2))
-    untried = np.where(log.probabilities > 0, 0.0, target).sum(axis=1)
     return Overlap(
         rows=len(log),
         effective=total**2 / squares if squares else 0.0,
         largest_share=float(w.max()) / total if total else 1.0,
-        untried=float(untried.mean()) if len(log) else 0.0,
         mean_weight=float(w.mean()) if len(log) else 0.0,
     )
+
+
+def newly_untried(log: LoggedDecisions, new: FloatArray, current: FloatArray) -> float:
+    """Share of decisions that a new policy moves to what the log could not have chosen there.
+
+    What they would bring is the outcome model's guess alone. Where both policies choose the
+    same, tried or not, their difference needs no evidence.
+    """
+    moved = np.where(log.probabilities > 0, 0.0, np.maximum(new - current, 0.0)).sum(axis=1)
+    return float(moved.mean()) if len(log) else 0.0
 
 
 def direct_method(log: LoggedDecisions, target: FloatArray, worth: Worth) -> Estimate:

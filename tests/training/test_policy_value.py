@@ -21,6 +21,7 @@ from training.policy_value import (
     direct_method,
     doubly_robust,
     inverse_propensity,
+    newly_untried,
     overlap,
     self_normalised,
     to_one,
@@ -157,7 +158,7 @@ def test_the_same_policy_is_worth_the_mean_reward_and_no_more() -> None:
     for estimator in (inverse_propensity, self_normalised, doubly_robust):
         assert estimator(log, BEHAVIOUR, worth).value == pytest.approx(7.0)
     found = overlap(log, BEHAVIOUR)
-    assert found == Overlap(2, 2.0, 0.5, 0.0, 1.0)
+    assert found == Overlap(2, 2.0, 0.5, 1.0)
 
 
 # ---- errors and intervals --------------------------------------------------------------------
@@ -217,22 +218,17 @@ def test_one_customer_gives_no_interval() -> None:
 
 
 def test_poor_overlap_is_said_in_words() -> None:
-    few = Overlap(8_000, 120.4, 0.01, 0.0, 1.0).refusals()
+    few = Overlap(8_000, 120.4, 0.01, 1.0).refusals()
     assert few == (
         "effective sample size 120 of 8,000 decisions; at least 500 are needed; "
         "wait for more decisions, or raise uniform_share",
     )
-    one = Overlap(8_000, 900, 0.0713, 0.0, 1.0).refusals()
+    one = Overlap(8_000, 900, 0.0713, 1.0).refusals()
     assert one == (
         "one decision carries 7.1 % of the weight; at most 5 % may; "
         "raise epsilon or uniform_share and wait",
     )
-    never = Overlap(8_000, 900, 0.01, 0.25, 1.0).refusals()
-    assert never == (
-        "25.0 % of decisions would go to what was never tried there; at most 5 % may; "
-        "let the uniform arm try it first",
-    )
-    assert Overlap(8_000, 500, 0.05, 0.05, 1.0).refusals() == ()
+    assert Overlap(8_000, 500, 0.05, 1.0).refusals() == ()
 
 
 def test_effective_sample_size_by_hand() -> None:
@@ -247,7 +243,9 @@ def test_effective_sample_size_by_hand() -> None:
 def test_what_could_not_have_been_chosen_is_counted() -> None:
     log = log_of_rows([1, 0], [0.0, 0.0])
     target = np.array([[0.0, 1.0, 0.0], [0.0, 0.4, 0.6]])
-    assert overlap(log, target).untried == pytest.approx(0.3)
+    assert newly_untried(log, target, BEHAVIOUR) == pytest.approx(0.3)
+    assert newly_untried(log, target, target) == 0.0  # nothing moves
+    assert newly_untried(log, BEHAVIOUR, target) == 0.0  # moves away from it
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,115 @@
+"""What an engine would have chosen in the circumstances of logged decisions.
+
+Each customer is looked at as of the moment of the decision: with the signals, consents, caps
+and contacts of then, by the serving code itself.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from serving.decision import Engine
+from serving.desk import Question, ready_to_choose
+from serving.exploration import Arm, epsilon_for, selection_probabilities
+from serving.records import NO_CONTACT, Decision, Ledger
+from serving.store import Store
+from training.decision_log import LoggedDecisions
+
+FloatArray = NDArray[np.float64]
+
+# The arm that a change of policy is about; the others choose as they did.
+POLICY_ARM: Final = Arm("policy", 1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """Choices of one engine, row by row of the log.
+
+    Attributes
+    ----------
+    probabilities : ndarray of float64, shape (n, n_names)
+        P(communication | policy arm), in the order of the log's names.
+    refused : mapping of rule to count
+        How often each rule kept a communication back.
+    """
+
+    probabilities: FloatArray
+    refused: Mapping[str, int]
+
+    @property
+    def contacts(self) -> FloatArray:
+        """Probability of any contact in each row, shape (n,)."""
+        return np.asarray(1.0 - self.probabilities[:, 0])
+
+
+def replayed(log: LoggedDecisions, engines: Mapping[int, Engine], store: Store) -> Replay:
+    """Let an engine decide again, at every logged moment.
+
+    Parameters
+    ----------
+    log : LoggedDecisions
+        Its names hold every communication of the engines' catalogs; see `with_names`.
+    engines : mapping of customer to Engine
+        By index into ``log.customer_ids``: nobody is decided about by an engine that learned
+        from their own decisions.
+    """
+    place = {name: number for number, name in enumerate(log.names)}
+    probabilities = np.zeros((len(log), len(log.names)))
+    refused: Counter[str] = Counter()
+    for row in range(len(log)):
+        customer = int(log.customer[row])
+        engine = replace(engines[customer], texts=None)  # nobody reads reasons here
+        decision = decided(log.customer_ids[customer], int(log.decided_at[row]), engine, store)
+        for name, probability in _vector(decision, engine).items():
+            probabilities[row, place[name]] = probability
+        refused.update(refusal.rule for refusal in decision.refusals)
+    return Replay(probabilities, refused)
+
+
+def decided(customer_id: str, at: int, engine: Engine, store: Store) -> Decision:
+    """The engine's decision as of a moment; nothing is logged.
+
+    The crisis switch, and places taken by others, are not looked at: they pass, a policy stays.
+    """
+    question = Question(customer_id, at, uniform=0.0)
+    ready = ready_to_choose(question, store, engine, "")
+    return ready.choose(_as_it_stood(store.ledger(customer_id, at, ready.limited), at))
+
+
+def with_names(log: LoggedDecisions, names: tuple[str, ...]) -> LoggedDecisions:
+    """The log with further communications, which it never could have chosen."""
+    new = [name for name in names if name not in log.names]
+    if not new:
+        return log
+    zeros = np.zeros((len(log), len(new)))
+    return replace(
+        log,
+        names=(*log.names, *new),
+        probabilities=np.column_stack([log.probabilities, zeros]),
+        prior=np.column_stack([log.prior, np.full(zeros.shape, np.nan)]),
+    )
+
+
+def _vector(decision: Decision, engine: Engine) -> Mapping[str, float]:
+    if decision.fallback:
+        return {NO_CONTACT: 1.0}
+    epsilon = epsilon_for(decision.expectation, engine.policy)
+    return selection_probabilities(decision.ranked, POLICY_ARM, epsilon)
+
+
+def _as_it_stood(ledger: Ledger, at: int) -> Ledger:
+    """The ledger before the decision that was made at this very moment."""
+    return replace(
+        ledger,
+        contacts=tuple(contact for contact in ledger.contacts if contact.at < at),
+        household={
+            other: tuple(contact for contact in contacts if contact.at < at)
+            for other, contacts in ledger.household.items()
+        },
+        pauses=(),
+        taken={},
+    )
