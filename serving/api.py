@@ -3,6 +3,7 @@
 import html
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any, Final
 
@@ -23,6 +24,7 @@ from serving.console.pages import Console
 from serving.console.session import Sessions, secret_of
 from serving.decision import fallback
 from serving.desk import Question, answer_to
+from serving.due_calls import due
 from serving.event_calls import MOST_ITEMS, keep_outcome, take_events
 from serving.pause_calls import pause, pauses
 from serving.questions import FAILED, question_of, unlogged
@@ -135,6 +137,14 @@ def add_decisions(app: FastAPI) -> None:
         responses=answers | failures(401, 422),
         openapi_extra=parameters(schemas.StandingRequest, "customer_id"),
     )(standing_decision)
+    app.get(
+        "/v1/due",
+        operation_id="due",
+        summary="Decisions whose moment has come: after a trigger and its delay",
+        responses=answer_of(schemas.DueAnswer, "Messages to send now; silence is counted.")
+        | failures(401, 422),
+        openapi_extra=parameters(schemas.DueRequest),
+    )(due)
 
 
 def add_intake(app: FastAPI) -> None:
@@ -257,9 +267,12 @@ def standing_or_new(service: Service, question: Question) -> bytes:
     different limits do not send two messages.
     """
     store, customer_id = service.store, question.customer_id
-    standing = store.standing(customer_id, question.as_of, question.scope)
+    # An order, or a complaint, ends what was decided before it.
+    since = store.ended_at(customer_id, service.champion.last.engine.catalog) + 1
+    question = replace(question, since=since)
+    standing = store.standing(customer_id, question.as_of, question.scope, since)
     if standing is None and question.channels:
-        unlimited = store.standing(customer_id, question.as_of)
+        unlimited = store.standing(customer_id, question.as_of, since=since)
         if unlimited is not None and json.loads(unlimited)["channel"] in question.channels:
             standing = unlimited
     return decided(service, question) if standing is None else standing

@@ -95,6 +95,12 @@ class Catalog:
     events: tuple[str, ...] = ()
 
     @property
+    def endings(self) -> tuple[str, ...]:
+        """Events that end some moment: what was decided before one of them no longer stands."""
+        moments = (entry.moment for entry in self.communications.values())
+        return tuple({name: 0 for moment in moments if moment for name in moment.cancel_on})
+
+    @property
     def limited(self) -> tuple[str, ...]:
         """Communications with so many places a week."""
         entries = self.communications.values()

@@ -21,13 +21,14 @@ from features.stage import stage
 from features.traits import TIME_ZONE
 from models.expectation import Expectation
 from serving.arbitration import SILENCE, fatigue_price, ranked
-from serving.catalog import Communication
+from serving.catalog import Catalog, Communication
 from serving.contact_policy import FOREMOST, NO_CONSENT, consent_for, obstacles_now
 from serving.eligibility import eligible
 from serving.engine import Engine
 from serving.exploration import arm_of, choose, epsilon_for, selection_probabilities
 from serving.flags import flags_up
 from serving.moments import last_occurrences, obstacles_of_past, over_at
+from serving.prices import priced, told_apart
 from serving.records import (
     NO_CONTACT,
     Contact,
@@ -146,7 +147,9 @@ def settle(proposal: Proposal, engine: Engine, ledger: Ledger, uniform: float) -
 
     # What each message is worth beyond silence, and less what it costs; the best comes first.
     fatigue = fatigue_price(ledger.contacts, policy.fatigue, as_of)
-    candidates = ranked(allowed, proposal.expectation, fatigue, policy)
+    paid = {e.name: engine.prices.of(e, customer.customer_id, policy) for e in allowed}
+    weighed = ranked(priced(allowed, paid), proposal.expectation, fatigue, policy)
+    candidates = told_apart(weighed, paid)
 
     # How likely each one is to be chosen; then the choice.
     arm = arm_of(customer.customer_id, policy, as_of)
@@ -206,15 +209,30 @@ def customer_at(customer_id: str, signals: SignalColumns, as_of: int, engine: En
     return Customer(customer_id, as_of, anonymous, features, at_stage, last_at)
 
 
-def contacts_in_signals(signals: SignalColumns, as_of: int, days: int) -> tuple[Contact, ...]:
-    """Messages of the last `days` that are known from signals, oldest first."""
+def contacts_in_signals(
+    signals: SignalColumns, as_of: int, days: int, catalog: Catalog | None = None
+) -> tuple[Contact, ...]:
+    """Messages of the last `days` that are known from signals, oldest first.
+
+    Where a signal names a communication of the catalog, the contact is one of that name and
+    class, whoever sent it.
+    """
+    listed = {} if catalog is None else catalog.communications
+    by_code = {code(name): entry for name, entry in listed.items()}
     known = (signals.occurred_at < as_of) & (signals.received_at < as_of)
     recent = known & (signals.occurred_at > as_of - days * DAY)
-    return tuple(
-        Contact(at=int(signals.occurred_at[i]), channel=_CHANNEL_OF[int(signals.event[i])])
-        for i in np.flatnonzero(recent)
-        if int(signals.event[i]) in _CHANNEL_OF
-    )
+    found = []
+    for i in np.flatnonzero(recent):
+        channel = _CHANNEL_OF.get(int(signals.event[i]))
+        if channel is None:
+            continue
+        contact = Contact(at=int(signals.occurred_at[i]), channel=channel)
+        named = by_code.get(int(signals.category[i]))
+        if named is not None:
+            known_as = {"message_class": named.message_class, "communication": named.name}
+            contact = replace(contact, **known_as)
+        found.append(contact)
+    return tuple(found)
 
 
 def expectation_of(customer: Customer, engine: Engine) -> Expectation:

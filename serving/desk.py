@@ -7,7 +7,7 @@ from typing import Final
 
 from features.signals import DAY, SignalColumns
 from serving.answer import Surroundings, rendered, time_text
-from serving.catalog import Catalog
+from serving.catalog import Catalog, Communication
 from serving.decision import (
     Engine,
     contacts_in_signals,
@@ -62,6 +62,10 @@ class Question:
     locale : str
         In which the caller wants to read; empty: English. A decision that stands is answered
         in the language it was first answered in.
+    trigger : str
+        The event, or the step of a sequence, whose moment it is about; empty: any.
+    since : int
+        A decision made earlier than this does not hold any more; microseconds UTC.
     """
 
     customer_id: str
@@ -73,14 +77,16 @@ class Question:
     request: str = "{}"
     reuses_standing: bool = False
     locale: str = ""
+    trigger: str = ""
+    since: int = 0
 
     @property
     def scope(self) -> str:
         """The limits as text; decisions under the same limits can stand for each other."""
-        if not self.channels and not self.exclude:
+        if not self.channels and not self.exclude and not self.trigger:
             return ""
         limits = {"channels": sorted(set(self.channels)), "exclude": sorted(set(self.exclude))}
-        return json.dumps(limits)
+        return json.dumps(limits | ({"trigger": self.trigger} if self.trigger else {}))
 
 
 def answer_to(
@@ -130,6 +136,7 @@ def recorded(question: Question, ready: Ready, store: Store, surroundings: Surro
             question.request,
             question.reuses_standing,
             ready.limited,
+            question.since,
         ),
     )
 
@@ -181,7 +188,7 @@ def seen_at_home(
     for other in store.others_at_home(question.customer_id, as_of):
         signals = store.customer_signals(other)
         if signals is not None:
-            found[other] = contacts_in_signals(signals, as_of, engine.memory_days)
+            found[other] = contacts_in_signals(signals, as_of, engine.memory_days, engine.catalog)
     return found
 
 
@@ -190,7 +197,7 @@ def prepared(question: Question, engine: Engine, seen: Seen, note: str = "") -> 
     as_of, left_out = question.as_of, outside_limits(engine.catalog, question)
     customer = customer_at(question.customer_id, seen.signals, as_of, engine)
     proposal = propose(customer, engine, seen.objected, left_out)
-    contacts = contacts_in_signals(seen.signals, as_of, engine.memory_days)
+    contacts = contacts_in_signals(seen.signals, as_of, engine.memory_days, engine.catalog)
     told = "; ".join(words for words in (note, notes(engine, question)) if words)
 
     def choose(ledger: Ledger) -> Decision:
@@ -206,9 +213,7 @@ def prepared(question: Question, engine: Engine, seen: Seen, note: str = "") -> 
         return replace(decision, note=decision.note or told)
 
     features = () if seen.objected else tuple(customer.features.values())
-    listed = engine.catalog.communications.values()
-    limited = tuple(entry.name for entry in listed if entry.capacity_per_week is not None)
-    return Ready(choose, features, limited)
+    return Ready(choose, features, engine.catalog.limited)
 
 
 def is_known(signals: SignalColumns, as_of: int) -> bool:
@@ -218,7 +223,11 @@ def is_known(signals: SignalColumns, as_of: int) -> bool:
 
 def notes(engine: Engine, question: Question) -> str:
     """What the caller should know beside the answer."""
-    found = (hindsight(engine, question.as_of), unheard_of(engine.catalog, question))
+    found = (
+        hindsight(engine, question.as_of),
+        unheard_of(engine.catalog, question),
+        unawaited(engine.catalog, question),
+    )
     return "; ".join(note for note in found if note)
 
 
@@ -240,6 +249,15 @@ def unheard_of(catalog: Catalog, question: Question) -> str:
     return f"exclude names {', '.join(strange)}, which is not in the catalog{hint}"
 
 
+def unawaited(catalog: Catalog, question: Question) -> str:
+    """A warning where no communication waits for the caller's trigger; else nothing."""
+    waited = [n for e in catalog.communications.values() if e.moment for n in e.moment.occasions]
+    if not question.trigger or question.trigger in waited:
+        return ""
+    hint = did_you_mean(question.trigger, waited)
+    return f"no communication waits for the trigger '{question.trigger}'{hint}"
+
+
 def outside_limits(catalog: Catalog, question: Question) -> tuple[Refusal, ...]:
     """A refusal for each communication that the caller does not allow."""
     left_out = []
@@ -248,12 +266,19 @@ def outside_limits(catalog: Catalog, question: Question) -> tuple[Refusal, ...]:
         if question.channels and entry.channel not in question.channels:
             change = f"the caller allows the channel {entry.channel}"
             obstacles.append(Obstacle("caller_channels", change))
+        if question.trigger and not _waits_for(entry, question.trigger):
+            change = f"the caller does not ask about {question.trigger}"
+            obstacles.append(Obstacle("caller_trigger", change))
         if name in question.exclude:
             obstacles.append(Obstacle("caller_exclude", "the caller does not exclude it"))
         refusal = refusal_of(name, obstacles)
         if refusal is not None:
             left_out.append(refusal)
     return tuple(left_out)
+
+
+def _waits_for(entry: Communication, occasion: str) -> bool:
+    return entry.moment is not None and occasion in entry.moment.occasions
 
 
 def fallen_back(question: Question, engine: Engine, why: str, stage: str = "prospect") -> Ready:
@@ -266,13 +291,15 @@ def each_once(logged: tuple[Contact, ...], seen: tuple[Contact, ...]) -> tuple[C
     """Contacts from the decision log and from signals, each message once, in order of time.
 
     A signal is taken for a logged message if it follows on the same channel within
-    `SAME_MESSAGE_DAYS`; each logged message accounts for one signal at most.
+    `SAME_MESSAGE_DAYS` and names no other communication; each logged message accounts for one
+    signal at most.
     """
     left = sorted(seen, key=lambda contact: contact.at)
     for ours in logged:
         latest = ours.at + SAME_MESSAGE_DAYS * DAY
         for place, other in enumerate(left):
-            if other.channel == ours.channel and ours.at <= other.at <= latest:
+            same = other.channel == ours.channel and other.communication in ("", ours.communication)
+            if same and ours.at <= other.at <= latest:
                 del left[place]
                 break
     return tuple(sorted((*logged, *left), key=lambda contact: contact.at))

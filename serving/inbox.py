@@ -20,6 +20,7 @@ from serving import tables
 from serving.events import Item, PutAside, Received, Silent
 from serving.households import keep_traits
 from serving.ledger import keep_consents
+from serving.moment_index import note_more
 
 ACCEPTED: Final = "accepted"
 DUPLICATE: Final = "duplicate"
@@ -99,7 +100,7 @@ def take_in(
         if isinstance(item, Received) and verdict.status == ACCEPTED:
             known[item.message_id] = item.content
             new.append(item)
-    _keep_new(connection, new)
+    _keep_new(connection, new, known_by)
     keep_consents(connection, [_known(c, known_by) for i in new if (c := i.consent)], now)
     keep_traits(connection, [change for item in new for change in _stated(item)], now)
     _set_aside(connection, zip(items, verdicts, strict=True), now)
@@ -169,7 +170,7 @@ def _verdict(item: Item, known: Mapping[str, str]) -> Verdict:
     return Verdict(QUARANTINED, item.message_id, {REUSED: _REUSED_WORDS})
 
 
-def _keep_new(connection: sa.Connection, new: Sequence[Received]) -> None:
+def _keep_new(connection: sa.Connection, new: Sequence[Received], known_by: int) -> None:
     """Write the signals down, and add them to their customers."""
     if not new:
         return
@@ -207,6 +208,8 @@ def _keep_new(connection: sa.Connection, new: Sequence[Received]) -> None:
             }
         )
     connection.execute(row, changed)
+    for customer_id, signals in by_customer.items():
+        note_more(connection, customer_id, [s for s in signals if s.received_at[0] <= known_by])
 
 
 def _known(change: ConsentChange, known_by: int) -> ConsentChange:

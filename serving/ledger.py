@@ -182,6 +182,8 @@ class Circumstances:
         Whether a decision of this scope that still holds is answered again, and none made.
     limited : tuple of str
         Communications with so many places a week; the places taken are read under the lock.
+    since : int
+        A decision made earlier than this does not hold any more; microseconds UTC.
     """
 
     features: tuple[float, ...] = ()
@@ -189,6 +191,7 @@ class Circumstances:
     request: str = "{}"
     reuses_standing: bool = False
     limited: tuple[str, ...] = ()
+    since: int = 0
 
 
 NOTHING_MORE: Final = Circumstances()
@@ -273,7 +276,7 @@ def ledger_of(
         opt_outs=said.opt_outs,
         traits=traits,
         sent_ever=frozenset((*long_ago, *(contact.communication for contact in contacts))),
-        taken=_taken(connection, as_of, limited),
+        taken=taken_of(connection, as_of, limited),
     )
 
 
@@ -287,7 +290,7 @@ def contacts_of(connection: sa.Connection, customer_id: str, as_of: int) -> tupl
     return tuple(Contact(*row) for row in connection.execute(_CONTACTS, period))
 
 
-def _taken(connection: sa.Connection, as_of: int, limited: tuple[str, ...]) -> Mapping[str, int]:
+def taken_of(connection: sa.Connection, as_of: int, limited: tuple[str, ...]) -> dict[str, int]:
     """Places taken in the days that capacity is counted in."""
     if not limited:
         return {}

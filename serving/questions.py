@@ -32,6 +32,7 @@ def question_of(request: Request, asked: DecisionRequest) -> Question:
         None if key is None else (scoped(request, key), sha256(canonical)),
         json.dumps(rest),
         locale=asked.locale or "",
+        trigger=asked.trigger or "",
     )
 
 

@@ -31,7 +31,11 @@ class DecisionRequest(Sent):
     exclude: Annotated[list[Name], Field(max_length=100)] | None = Field(
         None, description="Communications not to choose this time."
     )
-    trigger: Text | None = Field(None, description="What made you ask; logged with the decision.")
+    trigger: Text | None = Field(
+        None,
+        description="The event that made you ask, or the step of a sequence that was sent: only "
+        "what waits for it is chosen from, and only in its moment.",
+    )
     locale: Text | None = Field(
         None,
         description="Language of reasons, refusals and notes, such as de-AT: this one, else its "
@@ -100,6 +104,15 @@ class StandingRequest(Sent):
 
     channel: Channel | None = None
     format: Literal["nested", "flat"] = "nested"
+
+
+class DueRequest(Sent):
+    """Query of what is due: how many customers to look at, and after which id."""
+
+    limit: Annotated[int, Field(strict=False, ge=1, le=200)] = Field(
+        50, description="Customers looked at in one call."
+    )
+    after: CustomerId | None = Field(None, description="`next` of the page before.")
 
 
 class ScoreAnswer(BaseModel):
@@ -172,6 +185,7 @@ class DecisionAnswer(BaseModel):
     standard_error: float
     cost: float
     fatigue: float
+    price: float
     weight: float
     expected_net: float
     currency: str
@@ -190,6 +204,27 @@ class DecisionAnswer(BaseModel):
     catalog: str
     policy: str
     data: DataAnswer
+
+
+class DueItem(BaseModel):
+    """A message whose moment has come, and what it came after."""
+
+    trigger: str
+    decision: DecisionAnswer
+
+
+class DueAnswer(BaseModel):
+    """Messages to send now, by customer. Each moment is decided once; report what was sent.
+
+    `silent`: moments of this page in which nothing is the better answer. `next`: ask again with
+    it as `after`; null at the end.
+    """
+
+    as_of: str
+    items: list[DueItem]
+    silent: int
+    next: str | None
+    note: str
 
 
 class ItemProblem(BaseModel):

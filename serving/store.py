@@ -22,6 +22,7 @@ from sqlalchemy.dialects.sqlite import insert
 from features.signals import SignalColumns, pack, unpack
 from features.traits import TraitChange
 from serving import tables
+from serving.catalog import Catalog
 from serving.events import Item
 from serving.households import keep_traits, others_at_home, traits_of
 from serving.inbox import (
@@ -46,6 +47,14 @@ from serving.ledger import (
     ledger_of,
     lock_customer,
     log_decision,
+    taken_of,
+)
+from serving.moment_index import (
+    LastSaid,
+    due_customers,
+    ended_at,
+    last_said,
+    note_all,
 )
 from serving.outcome_kinds import NOT_SENT
 from serving.outcomes import Kept, Outcome, Report, keep_outcome, outcomes_of
@@ -101,6 +110,7 @@ _STANDING: Final = (
         tables.decisions.c.scope == sa.bindparam("asked"),
         tables.decisions.c.fallback == 0,
         tables.decisions.c.as_of <= sa.bindparam("latest"),
+        tables.decisions.c.as_of >= sa.bindparam("since"),
         tables.decisions.c.valid_until > sa.bindparam("now"),
         ~_CONSENT_CHANGED,
         ~_NOT_SENT,
@@ -272,11 +282,13 @@ class Store:
         )
         while some := list(islice(waiting, ROWS_A_TURN)):
             with self._writing() as connection:
+                whole = with_waiting(connection, some)
                 rows = [
                     {"customer_id": customer_id, "signals": pack(signals), "written_at": now}
-                    for customer_id, signals in with_waiting(connection, some)
+                    for customer_id, signals in whole
                 ]
                 connection.execute(row, rows)
+                note_all(connection, whole)
             written += len(rows)
         return written
 
@@ -313,6 +325,11 @@ class Store:
         with self._reader.connect() as connection:
             return ledger_of(connection, customer_id, as_of, limited)
 
+    def places_taken(self, limited: tuple[str, ...], as_of: int) -> dict[str, int]:
+        """How many places of these communications are taken, whoever took them."""
+        with self._reader.connect() as connection:
+            return taken_of(connection, as_of, limited)
+
     def objected(self, customer_id: str, as_of: int) -> bool:
         """Whether an objection to direct marketing is on record: then nobody is scored."""
         with self._reader.connect() as connection:
@@ -337,6 +354,21 @@ class Store:
         """Take in a batch of items in one transaction; one verdict each. See `inbox.take_in`."""
         with self._writing() as connection:
             return take_in(connection, items, self._clock(), known_by)
+
+    def due_customers(self, catalog: Catalog, as_of: int, after: str, limit: int) -> list[str]:
+        """Customers whose moment may have come; see `moment_index.due_customers`."""
+        with self._reader.connect() as connection:
+            return due_customers(connection, catalog, as_of, after, limit)
+
+    def last_said(self, customer_id: str, scope: str) -> LastSaid | None:
+        """The last decision of a scope about a customer; None if there was none."""
+        with self._reader.connect() as connection:
+            return last_said(connection, customer_id, scope)
+
+    def ended_at(self, customer_id: str, catalog: Catalog) -> int:
+        """When something last happened that ends a moment; decisions made before are void."""
+        with self._reader.connect() as connection:
+            return ended_at(connection, customer_id, catalog)
 
     def waiting_rows(self) -> list[tuple[str, str]]:
         """Message id and row (JSON) of every signal that the history has yet to get."""
@@ -511,7 +543,8 @@ class Store:
                     return earlier
             lock_customer(connection, customer_id, as_of)
             if circumstances.reuses_standing:
-                standing = standing_of(connection, customer_id, as_of, circumstances.scope)
+                asked = (circumstances.scope, circumstances.since)
+                standing = standing_of(connection, customer_id, as_of, *asked)
                 if standing is not None:
                     return standing
             ledger = ledger_of(connection, customer_id, as_of, circumstances.limited)
@@ -521,14 +554,15 @@ class Store:
             log_decision(connection, decision, circumstances, entry)
         return answer
 
-    def standing(self, customer_id: str, now: int, scope: str = "") -> bytes | None:
+    def standing(self, customer_id: str, now: int, scope: str = "", since: int = 0) -> bytes | None:
         """Answer of the last decision that still holds at `now`; None if there is none.
 
+        What was decided before `since` does not count.
         A decision stops standing when its time is over, when any consent of the customer was
         recorded since, when its message was not sent, or while a pause holds its message back.
         """
         with self._reader.connect() as connection:
-            return standing_of(connection, customer_id, now, scope)
+            return standing_of(connection, customer_id, now, scope, since)
 
     def last_communications(self) -> dict[str, str]:
         """What each customer's last decision chose; fallbacks and unsent messages left out."""
@@ -546,9 +580,12 @@ class Store:
             return int(connection.scalar(sa.select(sa.func.count(tables.decisions.c.id))) or 0)
 
 
-def standing_of(connection: sa.Connection, customer_id: str, now: int, scope: str) -> bytes | None:
+def standing_of(
+    connection: sa.Connection, customer_id: str, now: int, scope: str, since: int = 0
+) -> bytes | None:
     """See `Store.standing`."""
-    asked = {"customer": customer_id, "now": now, "latest": now + CROSSING, "asked": scope}
+    period = {"now": now, "latest": now + CROSSING, "since": since}
+    asked = {"customer": customer_id, "asked": scope, **period}
     found = connection.execute(_STANDING, asked).one_or_none()
     if found is None:
         return None
@@ -563,6 +600,9 @@ def standing_of(connection: sa.Connection, customer_id: str, now: int, scope: st
 def brought_up_to_date(connection: sa.Connection, found: str) -> str:
     """Finish the step from an older version, whose missing tables are there by now."""
     tables.decisions_by_communication.create(connection, checkfirst=True)
+    for customer_id in connection.scalars(sa.select(tables.customers.c.customer_id)).all():
+        packed = connection.scalar(_SIGNALS, {"customer": customer_id})
+        note_all(connection, [(customer_id, unpack(packed))])
     if found != "1":
         return _now_current(connection)
     first = sa.select(tables.champion.c.sha256, tables.champion.c.changed_at, sa.literal(PROMOTED))

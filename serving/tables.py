@@ -200,6 +200,17 @@ champions = sa.Table(
     sa.Column("how", sa.Text, nullable=False),
 )
 
+# When each event last happened to each customer: finds those whose moment has come. It can be
+# made anew from the customers' signals.
+moments = sa.Table(
+    "moments",
+    METADATA,
+    sa.Column("customer_id", sa.Text, primary_key=True),
+    sa.Column("event", sa.Integer, primary_key=True),  # see signals.code
+    sa.Column("at", sa.Integer, nullable=False),
+    sa.Index("moments_by_event", "event", "at"),
+)
+
 # The crisis switch, part by part; a part that is off again stays on record.
 pauses = sa.Table(
     "pauses",
