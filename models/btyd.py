@@ -15,6 +15,7 @@ the Pareto/NBD model"; Schmittlein, Morrison and Colombo (1987), "Counting your 
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import combinations
 from typing import ClassVar, Final, NamedTuple
 
@@ -250,6 +251,8 @@ def _log_odds(model: Btyd, facts: FloatArray) -> FloatArray:
     return silent if model.outcome == "absence" else -silent
 
 
+# The same for all who bought equally often, and their number is small.
+@lru_cache(maxsize=1024)
 def _beta_nodes(a: float, b: float) -> tuple[FloatArray, FloatArray]:
     """Nodes and weights, which add up to 1, of the mean over a beta distribution.
 
