@@ -85,6 +85,7 @@ def answer(decision_id: str, decision: Decision, surroundings: Surroundings) -> 
         "standard_error": money(chosen.standard_error),
         "cost": money(chosen.cost),
         "fatigue": money(chosen.fatigue),
+        "price": money(chosen.price),
         "weight": chosen.weight,
         "expected_net": money(chosen.expected_net),
         "currency": surroundings.currency,

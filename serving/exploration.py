@@ -29,11 +29,11 @@ def arm_of(customer_id: str, policy: Policy, as_of: int) -> Arm:
     The holdout is for good. The uniform arm is drawn anew each horizon, so that no one is left
     to chance for long; it is drawn among those outside the holdout.
     """
-    if _share_point(policy.salt, "holdout", customer_id) < policy.holdout_share:
+    if share_point(policy.salt, "holdout", customer_id) < policy.holdout_share:
         return Arm("holdout", policy.holdout_share)
     period = as_of // (policy.horizon_days * DAY)
     among_the_rest = policy.uniform_share / (1 - policy.holdout_share)
-    if _share_point(policy.salt, f"uniform {period}", customer_id) < among_the_rest:
+    if share_point(policy.salt, f"uniform {period}", customer_id) < among_the_rest:
         return Arm("uniform", policy.uniform_share)
     return Arm("policy", 1 - policy.holdout_share - policy.uniform_share)
 
@@ -103,7 +103,7 @@ def _certain(chosen: str, names: list[str]) -> dict[str, float]:
     return {name: float(name == chosen) for name in names}
 
 
-def _share_point(salt: str, purpose: str, customer_id: str) -> float:
+def share_point(salt: str, purpose: str, customer_id: str) -> float:
     """A point of [0, 1) that belongs to the customer, different for each purpose."""
     digest = hashlib.sha256(f"{salt}\n{purpose}\n{customer_id}".encode()).digest()
     return int.from_bytes(digest[:8], "big") / 2**64

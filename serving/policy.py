@@ -36,6 +36,7 @@ _KEYS: Final = (
     "cool_off",
     "fatigue",
     "flags",
+    "budget",
     "weights",
     "consent",
 )
@@ -142,6 +143,7 @@ class Policy:
     weights: Mapping[str, float]
     assumed_consents: frozenset[tuple[str, str]]
     sha256: str
+    budget_per_run: float | None = None
 
     @property
     def counts_households(self) -> bool:
@@ -199,6 +201,7 @@ def load_policy(path: Path, communications: Collection[str] | None = None) -> Po
         weights=_weights(file.table("weights"), communications),
         assumed_consents=_assumed(file.table("consent")),
         sha256=f"sha256:{hashlib.sha256(content).hexdigest()}",
+        budget_per_run=_budget(file.table("budget")) if file.has("budget") else None,
     )
 
 
@@ -260,6 +263,11 @@ def _time_of_day(table: Table, key: str) -> dt.time:
 def _fatigue(table: Table) -> Fatigue:
     table.allow("price", "half_life_days")
     return Fatigue(table.number("price", 0, math.inf), table.number("half_life_days", 0.1, 365))
+
+
+def _budget(table: Table) -> float:
+    table.allow("per_run")
+    return table.number("per_run", 0, math.inf)
 
 
 def _flag_rules(table: Table) -> FlagRules:

@@ -146,6 +146,8 @@ class Ledger:
         Communications that were ever sent, however long ago.
     taken : mapping of communication to count
         Places taken in the last seven days, by whomever, of what is limited.
+    money_left : float or None
+        Of the budget of this run, in currency units; None: there is none.
     situation : Situation
         Known before the lock; beside the rest so that one record tells all.
     """
@@ -159,6 +161,7 @@ class Ledger:
     traits: Mapping[str, str] = field(default_factory=dict)
     sent_ever: frozenset[str] = frozenset()
     taken: Mapping[str, int] = field(default_factory=dict)
+    money_left: float | None = None
     situation: Situation = Situation()
 
 
@@ -202,7 +205,8 @@ class Refusal:
 class Candidate:
     """A communication that may be chosen, with its worth for this customer.
 
-    Money in currency units. ``expected_net = expected_effect * weight - cost - fatigue``.
+    Money in currency units. ``expected_net = expected_effect * weight - cost - fatigue - price``,
+    where `price` is what scarce money and places cost in a batch; see `serving.prices`.
     """
 
     communication: str
@@ -217,6 +221,7 @@ class Candidate:
     effect_basis: str
     evidence: int
     weight: float = 1.0
+    price: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import Final
@@ -17,8 +17,11 @@ import pyarrow.parquet as pq
 from features.home import Home
 from serving.answer import Json, Surroundings, answer, table
 from serving.champion import InService, company_engine, with_champion
-from serving.desk import Question, answer_to, preview, ready_to_choose, recorded
+from serving.desk import Question, Ready, answer_to, preview, ready_to_choose, recorded
+from serving.prices import FREE, Prices, money_used
+from serving.records import Candidate, Decision, Ledger
 from serving.store import Store
+from training.budget import MONEY, demand_of, market_prices
 from training.narrator import Narrator
 
 SCORES: Final = (
@@ -100,6 +103,76 @@ class Asking:
     changed_only: bool = False
 
 
+@dataclass(slots=True)
+class Purse:
+    """What a run has spent.
+
+    Attributes
+    ----------
+    left : float or None
+        Of the budget, currency units; None: there is no budget.
+    spent : float
+        On marketing so far.
+    taken : Counter
+        How often each communication was chosen.
+    """
+
+    left: float | None = None
+    spent: float = 0.0
+    taken: Counter[str] = field(default_factory=Counter)
+
+    def pay(self, chosen: Candidate) -> None:
+        """Take the cost of what was chosen out of the purse."""
+        paid = money_used(chosen.message_class, chosen.cost)
+        self.spent += paid
+        self.taken[chosen.communication] += 1
+        if self.left is not None:
+            self.left -= paid
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What a run for everybody came to.
+
+    Attributes
+    ----------
+    communications : mapping of communication to count, most frequent first
+    prices : Prices
+        At which the budget and the places were shared out.
+    """
+
+    communications: Mapping[str, int]
+    prices: Prices
+    budget: float | None
+    spent: float
+    currency: str
+
+    def lines(self) -> list[str]:
+        """The budget and the prices in words; nothing if nothing was scarce."""
+        found = []
+        if self.budget is not None:
+            found.append(
+                f"budget {self.budget:,.2f} {self.currency}, spent {self.spent:,.2f}; price of "
+                f"money {self.prices.money:.4f}: a message had to bring "
+                f"{1 + self.prices.money:.4f} for each 1.00 it costs"
+            )
+        found.extend(
+            f"price of a place for {name}: {price:,.2f} {self.currency}"
+            for name, price in self.prices.places.items()
+        )
+        return found
+
+    def record(self) -> dict[str, Json]:
+        """The same for programs."""
+        return {
+            "communications": dict(self.communications),
+            "budget": self.budget,
+            "spent": round(self.spent, 2),
+            "price_of_money": self.prices.money,
+            "prices_of_places": dict(self.prices.places),
+        }
+
+
 @dataclass(frozen=True, slots=True)
 class _Desk:
     """An open store and the engine that its champion row names."""
@@ -108,6 +181,7 @@ class _Desk:
     store: Store
     serving: InService
     surroundings: Surroundings
+    purse: Purse = field(default_factory=Purse)
 
     def answer(self, customer_id: str, uniform: float) -> Answer:
         """The answer that a call would get."""
@@ -125,24 +199,55 @@ class _Desk:
         last : mapping of customer to communication
             What each was last told.
         """
-        asked = []
-        as_of = self.asking.as_of
+        prepared = list(self.ready(customer_ids, draws, last))
+        if not self.asking.logs:
+            return list(self._looks(prepared, last))
+        asked = [each for each in prepared if self._is_new(*each, last)]
+        with self.store.together():
+            return [self._logged(question, ready) for question, ready in asked]
+
+    def _looks(self, prepared: Iterable[tuple[Question, Ready]], last: Last) -> Iterator[Answer]:
+        for question, ready in prepared:
+            decision = self.looked_at(question, ready)
+            if last.get(question.customer_id) != decision.chosen.communication:
+                self.purse.pay(decision.chosen)
+                yield answer("", decision, self.surroundings)
+
+    def _is_new(self, question: Question, ready: Ready, last: Last) -> bool:
+        """Whether the customer would be told something else than last time."""
+        told = last.get(question.customer_id)
+        return told is None or told != self.looked_at(question, ready).chosen.communication
+
+    def ready(
+        self, customer_ids: Sequence[str], draws: Sequence[float], last: Last
+    ) -> Iterator[tuple[Question, Ready]]:
+        """All that is computed before the store's transaction, but for those told what holds."""
+        as_of, serving = self.asking.as_of, self.serving
         for customer_id, uniform in zip(customer_ids, draws, strict=True):
             if customer_id in last and self.store.standing(customer_id, as_of) is not None:
                 continue
             question = Question(customer_id, as_of, uniform)
-            serving = self.serving
-            ready = ready_to_choose(question, self.store, serving.engine, serving.note)
-            decision = ready.choose(self.store.ledger(customer_id, as_of, ready.limited))
-            if last.get(customer_id) != decision.chosen.communication:
-                asked.append((question, ready, decision))
-        if not self.asking.logs:
-            return [answer("", decision, self.surroundings) for _, _, decision in asked]
-        with self.store.together():
-            return [
-                dict(json.loads(recorded(question, ready, self.store, self.surroundings)))
-                for question, ready, _ in asked
-            ]
+            yield question, ready_to_choose(question, self.store, serving.engine, serving.note)
+
+    def looked_at(self, question: Question, ready: Ready) -> Decision:
+        """What would be decided now; nothing is logged."""
+        ledger = self.store.ledger(question.customer_id, question.as_of, ready.limited)
+        taken = ledger.taken if self.asking.logs else Counter(ledger.taken) + self.purse.taken
+        return ready.choose(replace(ledger, money_left=self.purse.left, taken=taken))
+
+    def _logged(self, question: Question, ready: Ready) -> Answer:
+        """Decide within what is left of the budget, log and answer."""
+        chosen: list[Candidate] = []
+
+        def choose(ledger: Ledger) -> Decision:
+            decision = ready.choose(replace(ledger, money_left=self.purse.left))
+            chosen.append(decision.chosen)
+            return decision
+
+        paying = replace(ready, choose=choose)
+        found = recorded(question, paying, self.store, self.surroundings)
+        self.purse.pay(chosen[-1])
+        return dict(json.loads(found))
 
 
 @contextmanager
@@ -168,8 +273,11 @@ def answers(asking: Asking, customer_ids: Iterable[str]) -> Iterator[Answer]:
             yield desk.answer(customer_id, float(rng.random()))
 
 
-def ask_everyone(asking: Asking, out: Path, narrator: Narrator) -> dict[str, int]:
-    """Write one row for every customer; how often each communication came, most frequent first.
+def ask_everyone(asking: Asking, out: Path, narrator: Narrator) -> Run:
+    """Write one row for every customer.
+
+    Where money or places are scarce, everybody is looked at first, to find the prices at which
+    they are shared out; then each is decided at these prices.
 
     Raises
     ------
@@ -182,21 +290,51 @@ def ask_everyone(asking: Asking, out: Path, narrator: Narrator) -> dict[str, int
     rng = np.random.default_rng(asking.seed)
     counts: Counter[str] = Counter()
     with _desk(asking) as desk:
-        if desk.serving.engine.bundle is None:
+        engine = desk.serving.engine
+        if engine.bundle is None:
             raise Untrained(f"{asking.home.path}: {desk.serving.note}")
         customer_ids = desk.store.customer_ids()
-
         last = desk.store.last_communications() if asking.changed_only else {}
+        budget = engine.policy.budget_per_run
+        prices = _prices(desk, customer_ids, last, narrator)
+        serving = replace(desk.serving, engine=replace(engine, prices=prices))
+        paying = replace(desk, serving=serving, purse=Purse(budget))
         told = iter(narrator.each(customer_ids, "Deciding", len(customer_ids)))
 
         def rows() -> Iterator[Row]:
             while some := list(islice(told, TOGETHER)):
-                for found in desk.answers(some, rng.random(len(some)).tolist(), last):
+                for found in paying.answers(some, rng.random(len(some)).tolist(), last):
                     counts[str(found["communication"])] += 1
                     yield row_of(found)
 
         write_rows(rows(), out)
-    return dict(counts.most_common())
+        spent, currency = paying.purse.spent, engine.policy.currency
+    return Run(dict(counts.most_common()), prices, budget, spent, currency)
+
+
+def _prices(desk: _Desk, customer_ids: Sequence[str], last: Last, narrator: Narrator) -> Prices:
+    """Prices at which what everybody would choose fits the budget and the places left."""
+    engine, as_of = desk.serving.engine, desk.asking.as_of
+    limits = {
+        name: float(entry.capacity_per_week)
+        for name, entry in engine.catalog.communications.items()
+        if entry.capacity_per_week is not None
+    }
+    for name, taken in desk.store.places_taken(tuple(limits), as_of).items():
+        limits[name] = max(0.0, limits[name] - taken)
+    if engine.policy.budget_per_run is not None:
+        limits[MONEY] = engine.policy.budget_per_run
+    if not limits or not customer_ids:
+        return FREE
+    looking = replace(desk, serving=replace(desk.serving, engine=replace(engine, texts=None)))
+
+    def looks() -> Iterator[Decision]:
+        told = iter(narrator.each(customer_ids, "Weighing", len(customer_ids)))
+        while some := list(islice(told, TOGETHER)):
+            for question, ready in looking.ready(some, [0.5] * len(some), last):
+                yield looking.looked_at(question, ready)
+
+    return market_prices(demand_of(looks(), limits, engine.policy), limits)
 
 
 def row_of(found: Answer) -> Row:

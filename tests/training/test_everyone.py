@@ -19,7 +19,7 @@ QUIET = Narrator(quiet=True)
 
 
 def decided(asking: Asking, out: Path) -> dict[str, str]:
-    counts = ask_everyone(asking, out, QUIET)
+    counts = ask_everyone(asking, out, QUIET).communications
     with out.open(encoding="utf-8") as file:
         found = {row["customer_id"]: row["communication"] for row in csv.DictReader(file)}
     assert sum(counts.values()) == len(found)

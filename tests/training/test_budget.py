@@ -1,0 +1,165 @@
+"""Sharing out money and places by prices, against an exact integer program."""
+
+import csv
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.optimize import Bounds, LinearConstraint, milp
+
+from features.home import Home
+from serving.store import Store
+from training.budget import MONEY, Demand, market_prices
+from training.everyone import Asking, ask_everyone
+from training.narrator import Narrator
+
+QUIET = Narrator(quiet=True)
+Trained = tuple[Home, int]
+
+
+def crowd(rng: np.random.Generator, people: int, same: bool = False) -> Demand:
+    """People who may hear nothing, a mail, a letter or a call; calls are few, money too."""
+    net = np.column_stack(
+        [np.zeros(people), *(rng.normal(mean, 2, people) for mean in (0.5, 1.0, 2.0))]
+    )
+    if same:
+        net[:] = net[0] = (0.0, 0.5, 1.0, 2.0)
+    cost = np.column_stack([np.zeros(people), *(rng.uniform(0.1, 1, (3, people)) * 2)])
+    if same:
+        cost[:] = (0.0, 0.1, 0.4, 1.0)
+    calls = np.tile([0.0, 0.0, 0.0, 1.0], people)
+    return Demand(
+        starts=np.arange(people) * 4,
+        net=net.ravel(),
+        owed=np.zeros(net.size, dtype=bool),
+        sure=np.zeros(net.size),
+        free=np.ones(net.size),
+        factor=np.repeat(1 + 1e-3 * rng.random(people), 4),
+        use={MONEY: cost.ravel(), "call": calls},
+    )
+
+
+def optimum(demand: Demand, limits: dict[str, float]) -> float:
+    """The most that can be gained within the limits, one choice a person, by branch and bound."""
+    people = len(demand.starts)
+    one_each = np.kron(np.eye(people), np.ones(4))
+    rows = [LinearConstraint(one_each, 1, 1)]
+    rows += [LinearConstraint(demand.use[limit], -np.inf, most) for limit, most in limits.items()]
+    every = np.ones_like(demand.net)
+    return float(-milp(-demand.net, integrality=every, bounds=Bounds(0, 1), constraints=rows).fun)
+
+
+def test_prices_come_within_one_persons_gain_of_the_optimum() -> None:
+    """The gap of a Lagrangian is at most one customer's gain for each limit that binds."""
+    rng = np.random.default_rng(4)
+    shares = []
+    for _ in range(25):
+        demand = crowd(rng, 40)
+        limits = {MONEY: float(rng.uniform(3, 20)), "call": float(rng.integers(2, 15))}
+        prices = market_prices(demand, limits)
+        named = {MONEY: prices.money, "call": prices.places.get("call", 0.0)}
+        best = demand.best(named)
+        for limit, most in limits.items():
+            assert demand.use[limit][best].sum() <= most + 1e-9
+        gained, most_possible = demand.net[best].sum(), optimum(demand, limits)
+        assert most_possible - 2 * demand.net.max() <= gained <= most_possible + 1e-6
+        shares.append(gained / most_possible)
+    assert np.mean(shares) > 0.95
+
+
+def test_nothing_scarce_costs_nothing() -> None:
+    demand = crowd(np.random.default_rng(1), 40)
+    prices = market_prices(demand, {MONEY: 1000.0, "call": 40.0})
+    assert (prices.money, dict(prices.places)) == (0.0, {})
+
+
+def test_people_who_are_all_alike_share_the_places() -> None:
+    """At one price for all, either everybody or nobody would be called."""
+    demand = crowd(np.random.default_rng(2), 200, same=True)
+    prices = market_prices(demand, {"call": 37.0})
+    called = demand.use["call"][demand.best(dict(prices.places))].sum()
+    assert called == 37
+    assert prices.places["call"] == pytest.approx(1.0, rel=2e-3)  # a letter is worth 1 less
+
+
+def test_a_price_is_the_worth_of_the_last_unit() -> None:
+    """Mails of known worth for 1.00 each, money for three: the fourth best sets the price."""
+    worth = np.array([5.0, 4.0, 3.0, 2.0, 1.0])
+    net = np.column_stack([np.zeros(5), worth]).ravel()
+    use = np.tile([0.0, 1.0], 5)
+    nothing = np.zeros(10)
+    starts = np.arange(5) * 2
+    one = np.ones(10)
+    demand = Demand(starts, net, nothing > 0, nothing, one, one, {MONEY: use})
+    assert market_prices(demand, {MONEY: 3.0}).money == pytest.approx(2.0)
+    assert market_prices(demand, {MONEY: 2.5}).money == pytest.approx(3.0)
+    assert market_prices(demand, {MONEY: 0.0}).money == pytest.approx(5.0)
+
+
+def test_what_exploration_takes_is_counted_on_average() -> None:
+    """A tenth of everybody is written to anyway: 0.5 of the 3.0; the best get .9 each."""
+    worth = np.array([5.0, 4.0, 3.0, 2.0, 1.0])
+    net = np.column_stack([np.zeros(5), worth]).ravel()
+    use, sure = np.tile([0.0, 1.0], 5), np.tile([0.0, 0.1], 5)
+    one = np.ones(10)
+    starts = np.arange(5) * 2
+    demand = Demand(starts, net, one < 0, sure, 0.9 * one, one, {MONEY: use})
+    assert demand.expected_use(MONEY, {}) == pytest.approx(5.0)
+    price = market_prices(demand, {MONEY: 3.0}).money
+    assert price == pytest.approx(3.0)
+    assert demand.expected_use(MONEY, {MONEY: price}) == pytest.approx(0.5 + 0.9 * 2)
+
+
+def test_what_is_owed_comes_first_while_it_is_worth_its_place() -> None:
+    net = np.array([0.0, 1.0, 9.0, 0.0, 4.0, 9.0])
+    owed = np.array([False, True, False, False, True, False])
+    use = np.array([0.0, 1.0, 0.0, 0.0, 1.0, 0.0])
+    one = np.ones(6)
+    demand = Demand(np.array([0, 3]), net, owed, 0 * one, one, one, {"call": use})
+    assert list(demand.best({})) == [1, 4]
+    prices = market_prices(demand, {"call": 1.0})
+    assert list(demand.best(dict(prices.places))) == [2, 4]  # the greater need gets the call
+
+
+# ---- In a run ------------------------------------------------------------------------------
+
+
+def with_budget(home: Home, amount: float) -> None:
+    text = home.policy.read_text(encoding="utf-8")
+    text = text.replace("epsilon = 0.10", "epsilon = 0.0").replace(
+        "uniform_share = 0.05", "uniform_share = 0.0"
+    )
+    home.policy.write_text(f"{text}\n[budget]\nper_run = {amount}\n", encoding="utf-8")
+
+
+def rows_of(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_run_keeps_to_its_budget_and_says_its_price(
+    trained_copy: Trained, tmp_path: Path
+) -> None:
+    home, as_of = trained_copy
+    out = tmp_path / "out.csv"
+    looking = Asking(home, as_of, logs=False, seed=1)
+    with_budget(home, 1e6)
+    rich = ask_everyone(looking, out, QUIET)
+    free = sum(float(row["expected_net"]) for row in rows_of(out))
+    assert rich.prices.money == 0.0
+    assert rich.spent > 1.0
+    text = home.policy.read_text(encoding="utf-8")
+    home.policy.write_text(text.replace("1000000.0", f"{rich.spent / 3:.4f}"), encoding="utf-8")
+    poor = ask_everyone(replace(looking, logs=True), out, QUIET)
+    assert poor.budget is not None
+    assert 0.9 * poor.budget <= poor.spent <= poor.budget
+    assert poor.prices.money > 0
+    assert f"price of money {poor.prices.money:.4f}" in poor.lines()[0]
+    gained = sum(float(row["expected_net"]) for row in rows_of(out))
+    assert free / 3 < gained < free  # a third of the money brings more than a third of the gain
+    with Store.open(home.store) as store, store._reader.connect() as connection:
+        query = "SELECT effects, selection_probability FROM decisions"
+        logged = connection.exec_driver_sql(query).fetchall()
+    assert sum('"price": 0.0' not in effects for effects, _ in logged) > 0
+    assert {probability for _, probability in logged} == {1.0}

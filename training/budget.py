@@ -1,0 +1,169 @@
+"""One budget and limited places for a whole batch: the prices at which demand fits supply.
+
+For every customer the best of ``net - price x use`` is taken. Use falls as a price rises, so
+each price is found by bisection, in turns until none has to rise any more.
+Source: Lagrangian relaxation of the multiple-choice knapsack problem (Kellerer, Pferschy and
+Pisinger 2004, section 11.2); the gap to the optimum is at most one customer's gain per limit.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.signals import Int64Array
+from serving.arbitration import comes_first
+from serving.policy import Policy
+from serving.prices import Prices, factor, money_used
+from serving.records import NO_CONTACT, Decision
+
+FloatArray = NDArray[np.float64]
+
+MONEY: Final = "money"
+BISECTIONS: Final = 60  # halvings: beyond them nothing changes in a double
+MOST_TURNS: Final = 100  # between prices that move each other; few are ever needed
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """What customers would choose among, one row for each customer and candidate.
+
+    Rows of a customer are neighbours, silence among them.
+
+    Attributes
+    ----------
+    starts : ndarray of int64, shape (n_customers,)
+        First row of each customer.
+    net : ndarray of float, shape (n_rows,)
+        Expected net in currency units, before prices.
+    owed : ndarray of bool, shape (n_rows,)
+        Messages that come before all others while they are worth sending.
+    sure : ndarray of float, shape (n_rows,)
+        Probability of being chosen whatever is best: what exploration gives.
+    free : ndarray of float, shape (n_rows,)
+        Probability that goes to the best.
+    factor : ndarray of float, shape (n_rows,)
+        The customer's own part of a price; see `serving.prices.factor`.
+    use : mapping of limit to ndarray of float, shape (n_rows,)
+        What a choice takes of each limit.
+    """
+
+    starts: Int64Array
+    net: FloatArray
+    owed: NDArray[np.bool_]
+    sure: FloatArray
+    free: FloatArray
+    factor: FloatArray
+    use: Mapping[str, FloatArray]
+
+    def best(self, prices: Mapping[str, float]) -> Int64Array:
+        """Row that each customer would take at these prices; shape (n_customers,)."""
+        paid = np.zeros_like(self.net)
+        for limit, price in prices.items():
+            paid += price * self.use[limit]
+        worth = self.net - paid * self.factor
+        # Owed messages come first while they are worth sending, and only then.
+        worth = np.where(self.owed & (worth > 0), worth + _FIRST, worth)
+        top = np.maximum.reduceat(worth, self.starts)
+        owner = np.repeat(np.arange(len(self.starts)), np.diff([*self.starts, len(worth)]))
+        rows = np.flatnonzero(worth == top[owner])
+        _, first = np.unique(owner[rows], return_index=True)
+        return rows[first]
+
+    def expected_use(self, limit: str, prices: Mapping[str, float]) -> float:
+        """What is used of a limit at these prices, on average over the draws."""
+        use, best = self.use[limit], self.best(prices)
+        return float(self.sure @ use + self.free[best] @ use[best])
+
+
+_FIRST: Final = 1e12  # more than any message is worth
+
+
+def demand_of(decisions: Iterable[Decision], limits: Mapping[str, float], policy: Policy) -> Demand:
+    """What customers would choose among, read from decisions made at no price.
+
+    Parameters
+    ----------
+    decisions : iterable of Decision
+        Without prices; nothing of them need be logged.
+    limits : mapping of limit to amount
+        `MONEY`, and names of communications.
+    """
+    starts, rows = [], list[tuple[float, bool, float, float, float]]()
+    use: dict[str, list[float]] = {limit: [] for limit in limits}
+    for decision in decisions:
+        starts.append(len(rows))
+        floor, rest = _explored(decision)
+        own = factor(decision.customer_id, policy)
+        best = decision.ranked[0]
+        for candidate in decision.ranked:
+            # What was ranked lower although its net is higher was not trusted to be better.
+            net = min(candidate.expected_net, best.expected_net)
+            if comes_first(best) and not comes_first(candidate):
+                net = candidate.expected_net
+            silent = candidate.communication == NO_CONTACT
+            rows.append((net, comes_first(candidate), 0.0 if silent else floor, rest, own))
+            for limit, taken in use.items():
+                if limit == MONEY:
+                    taken.append(money_used(candidate.message_class, candidate.cost))
+                else:
+                    taken.append(float(candidate.communication == limit))
+    net, owed, sure, free, factors = (np.array(column) for column in zip(*rows, strict=True))
+    return Demand(
+        starts=np.array(starts, dtype=np.int64),
+        net=net,
+        owed=owed.astype(bool),
+        sure=sure,
+        free=free,
+        factor=factors,
+        use={limit: np.array(taken) for limit, taken in use.items()},
+    )
+
+
+def _explored(decision: Decision) -> tuple[float, float]:
+    """Probability that each candidate has anyway, and what is left for the best."""
+    given = decision.probabilities
+    best = decision.ranked[0].communication
+    others = [given[each.communication] for each in decision.ranked[1:]]
+    if not others:
+        return 0.0, given[best]
+    floor = min(others)
+    # The holdout gives the best nothing, unless it is owed.
+    return floor, max(0.0, given[best] - floor)
+
+
+def market_prices(demand: Demand, limits: Mapping[str, float]) -> Prices:
+    """Lowest prices at which the expected use of every limit is within it.
+
+    Where exploration alone uses up a limit no price helps; the highest that changes anything
+    is taken then, and the limit itself stops the rest.
+    """
+    prices = dict.fromkeys(limits, 0.0)
+    for _ in range(MOST_TURNS):
+        before = dict(prices)
+        for limit, most in limits.items():
+            prices[limit] = _cleared(demand, limit, most, prices)
+        if all(abs(prices[each] - before[each]) <= 1e-9 * (1 + before[each]) for each in limits):
+            break
+    return Prices(
+        money=prices.pop(MONEY, 0.0),
+        places={name: price for name, price in prices.items() if price > 0},
+    )
+
+
+def _cleared(demand: Demand, limit: str, most: float, prices: Mapping[str, float]) -> float:
+    """Lowest price of one limit, the others held."""
+
+    def fits(price: float) -> bool:
+        return demand.expected_use(limit, {**prices, limit: price}) <= most + 1e-9
+
+    if fits(0.0):
+        return 0.0
+    used = demand.use[limit] > 0
+    low, high = 0.0, float(np.max(demand.net[used] / demand.use[limit][used], initial=0.0)) + 1.0
+    for _ in range(BISECTIONS):
+        middle = (low + high) / 2
+        low, high = (low, middle) if fits(middle) else (middle, high)
+    return high
