@@ -369,9 +369,10 @@ def decide(  # noqa: PLR0913 - each is an option of the command
         found = ask_one(customer, asking)
         show([json.dumps(found, ensure_ascii=False, indent=2)], found, as_json)
     elif out is not None:
-        counts = ask_everyone(asking, out, Narrator(quiet=as_json))
-        lines = [f"{count:>8,}  {name}" for name, count in counts.items()]
-        show([*lines, f"wrote {out}"], {"out": str(out), "communications": counts}, as_json)
+        run = ask_everyone(asking, out, Narrator(quiet=as_json))
+        lines = [f"{count:>8,}  {name}" for name, count in run.communications.items()]
+        record = {"out": str(out), **run.record()}
+        show([*lines, *run.lines(), f"wrote {out}"], record, as_json)
 
 
 @app.command()

@@ -10,6 +10,7 @@ from models.reason_texts import ReasonTexts
 from models.targets import CHURN
 from serving.catalog import Catalog
 from serving.policy import Policy, memory_days
+from serving.prices import FREE, Prices
 from serving.records import Versions
 
 # Without a bundle there are no targets to take the windows from. Nobody is contacted then, and
@@ -27,6 +28,8 @@ class Engine:
         The models in service; None: nothing was trained yet, and every decision is a fallback.
     texts : ReasonTexts or None
         Sentences for the reasons; None: scores come without reasons.
+    prices : Prices
+        Of what is scarce in a batch; free in a single call.
     """
 
     bundle: Bundle | None
@@ -34,6 +37,7 @@ class Engine:
     policy: Policy
     texts: ReasonTexts | None
     features: FeatureSet
+    prices: Prices = FREE
 
     @property
     def versions(self) -> Versions:
