@@ -9,10 +9,17 @@ import gettext
 import string
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from types import MappingProxyType
+from functools import lru_cache, reduce
 from typing import Final
 
 ENGLISH_CODE: Final = "en"
+DAYS: Final = ("{number} day", "{number} days")
+# Units that are said with the number; of all others the sentence or the label tells the unit.
+COUNTED: Final[Mapping[str, tuple[str, str]]] = {
+    "hours": ("{number} hour", "{number} hours"),
+    "contacts": ("{number} contact", "{number} contacts"),
+    "places": ("{number} place", "{number} places"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,20 +94,20 @@ class Language:
         KeyError
             If it names a value that is not given.
         """
-        # Not str.format: a template may be a company's text and reach for attributes.
         return "".join(
-            literal + (self._value(values[name]) if name is not None else "")
-            for literal, name, _, _ in string.Formatter().parse(template)
+            [
+                literal if name is None else literal + self._value(values[name])
+                for literal, name in _parsed(template)
+            ]
         )
 
     def quantity(self, value: float, unit: str) -> str:
         """A number with its unit, as a marketer reads it."""
         if unit == "days":
             return self._days(value)
-        if unit == "hours":
-            number = self._short(value)
+        if unit in COUNTED:
             count = round(value) if value == round(value) else 2  # 1.5 takes the plural
-            return self._counted("{number} hour", "{number} hours", count, number)
+            return self._counted(*COUNTED[unit], count, self._short(value))
         if unit == "share":
             return f"{self.number(100 * value)} %"
         if unit == "currency":
@@ -113,15 +120,15 @@ class Language:
         return text.translate({ord(","): self.thousands, ord("."): self.decimal})
 
     def _value(self, value: Value) -> str:
-        if isinstance(value, Quantity):
-            return self.quantity(value.value, value.unit)
-        return self.say(value) if isinstance(value, str) else str(value)
+        if isinstance(value, str):
+            return self.say(value)
+        return str(value) if isinstance(value, int) else self.quantity(value.value, value.unit)
 
     def _days(self, value: float) -> str:
         days = round(value)
         if days == 0 and value > 0:  # none at all is a count of days, and not a time
             return self.say("less than a day")
-        return self._counted("{number} day", "{number} days", days, self.number(days))
+        return self._counted(*DAYS, days, self.number(days))
 
     def _counted(self, one: str, several: str, count: int, number: str) -> str:
         template = self.messages.ngettext(one, several, abs(count))
@@ -129,6 +136,14 @@ class Language:
 
     def _short(self, value: float) -> str:
         return self.number(value, 0 if value == round(value) else 1)
+
+
+# As many as there are templates, a few hundred, and some that join a few texts.
+@lru_cache(maxsize=1024)
+def _parsed(template: str) -> tuple[tuple[str, str | None], ...]:
+    """Literal texts of a template, each with the name that follows it, if one does."""
+    # Not str.format: a template may be a company's text and reach for attributes.
+    return tuple((literal, name) for literal, name, _, _ in string.Formatter().parse(template))
 
 
 ENGLISH: Final = Language(ENGLISH_CODE, gettext.NullTranslations())
@@ -148,16 +163,19 @@ def phrase(template: str, **values: Value) -> Phrase:
 def phrase_of(template: str, values: Mapping[str, Value]) -> Phrase:
     """As `phrase`, with values whose names are data."""
     made = Phrase(ENGLISH.filled(template, values))
-    made.template = template
-    made.values = MappingProxyType(dict(values))
+    made.template, made.values = template, values
     return made
 
 
-def joined(separator: str, parts: Sequence[str]) -> Phrase:
-    """Several texts as one; each is still to be said in another language."""
-    names = [f"part_{place}" for place in range(len(parts))]
-    template = separator.join(f"{{{name}}}" for name in names)
-    return phrase_of(template, dict(zip(names, parts, strict=True)))
+def joined(template: str, parts: Sequence[str]) -> str:
+    """Texts as one: ``joined("{these} and {that}", parts)``; one alone stays as it is.
+
+    Raises
+    ------
+    TypeError
+        If there are no texts.
+    """
+    return reduce(lambda these, that: phrase(template, these=these, that=that), parts)
 
 
 def language_of(locale: str | None, languages: Mapping[str, Language]) -> Language:

@@ -8,8 +8,10 @@ from typing import Final
 
 from features.signals import DAY, SECOND
 from features.traits import PREFERRED_CHANNEL, channels_named
+from models.language import Quantity, joined, phrase
 from serving.catalog import Communication
 from serving.policy import ANY, HOUSEHOLD, Cap, Policy
+from serving.prices import money_used
 from serving.records import Consent, Contact, Ledger, OptOut, Pause, Refusal
 from serving.refusals import NEVER, Obstacle, refusal_of
 
@@ -150,28 +152,30 @@ def _concerns(cap: Cap, channel: str, message_class: str) -> bool:
 
 def _objected(entry: Communication, now: _Now) -> Iterator[Obstacle]:
     if now.ledger.objected and entry.message_class == "marketing":
-        yield Obstacle(OBJECTION, "the customer takes the objection back")
+        yield Obstacle(OBJECTION, phrase("the customer takes the objection back"))
 
 
 def _held_back(entry: Communication, now: _Now) -> Iterator[Obstacle]:
     """The crisis switch; each pause that holds the message back is one change."""
     for pause in now.ledger.pauses:
         if pause.holds_back(entry.channel, entry.message_class, now.ledger.situation):
-            yield Obstacle(PAUSED, f"pause {pause.number} is turned off ({told(pause)})")
+            change = phrase(
+                "pause {number} is turned off ({told})", number=pause.number, told=told(pause)
+            )
+            yield Obstacle(PAUSED, change)
 
 
 def told(pause: Pause) -> str:
     """A pause in words: what it is about, and why."""
-    about = [
-        f"{name} {value}"
-        for name, value in (
-            ("channel", pause.channel),
-            ("stage", pause.stage),
-            ("flag", pause.flag),
-        )
-        if value != ANY
-    ]
-    return f"{' and '.join(about) or 'everything'}: {pause.reason}"
+    about: list[str] = []
+    if pause.channel != ANY:
+        about.append(phrase("channel {channel}", channel=pause.channel))
+    if pause.stage != ANY:
+        about.append(phrase("stage {stage}", stage=pause.stage))
+    if pause.flag != ANY:
+        about.append(phrase("flag {flag}", flag=pause.flag))
+    what = joined("{these} and {that}", about) if about else phrase("everything")
+    return phrase("{what}: {reason}", what=what, reason=pause.reason)
 
 
 def _relationship_ended(entry: Communication, now: _Now) -> Iterator[Obstacle]:
@@ -179,9 +183,9 @@ def _relationship_ended(entry: Communication, now: _Now) -> Iterator[Obstacle]:
     if now.ledger.situation.stage != ENDED:
         return
     if entry.message_class == "marketing":
-        yield Obstacle(ENDED, "a person takes up the relationship again")
+        yield Obstacle(ENDED, phrase("a person takes up the relationship again"))
     elif entry.stages == (ENDED,) and entry.name in now.ledger.sent_ever:
-        yield Obstacle(ENDED, "it has not been sent: after the end it is sent once")
+        yield Obstacle(ENDED, phrase("it has not been sent: after the end it is sent once"))
 
 
 def _other_channel_preferred(entry: Communication, now: _Now) -> Iterator[Obstacle]:
@@ -195,18 +199,24 @@ def _other_channel_preferred(entry: Communication, now: _Now) -> Iterator[Obstac
     ):
         yield Obstacle(
             "preferred_channel",
-            f"the customer prefers {entry.channel}, not {' or '.join(wanted)}",
+            phrase(
+                "the customer prefers {channel}, not {preferred}",
+                channel=entry.channel,
+                preferred=joined("{these} or {that}", wanted),
+            ),
         )
 
 
 def _no_consent(entry: Communication, now: _Now) -> Iterator[Obstacle]:
     if entry.needs_consent and not consent_for(entry, now.ledger, now.policy).given:
-        yield Obstacle("consent", f"consent to {entry.channel}:{entry.purpose} is on record")
+        asked = f"{entry.channel}:{entry.purpose}"
+        yield Obstacle("consent", phrase("consent to {asked} is on record", asked=asked))
 
 
 def _too_dear_an_offer(entry: Communication, now: _Now) -> Iterator[Obstacle]:
     if entry.discount_pct > now.policy.max_discount_pct:
-        yield Obstacle("max_discount", f"max_discount_pct >= {entry.discount_pct:g}")
+        change = phrase("max_discount_pct >= {discount}", discount=f"{entry.discount_pct:g}")
+        yield Obstacle("max_discount", change)
 
 
 def _no_place_left(entry: Communication, now: _Now) -> Iterator[Obstacle]:
@@ -215,8 +225,21 @@ def _no_place_left(entry: Communication, now: _Now) -> Iterator[Obstacle]:
     if most is not None and taken >= most:
         yield Obstacle(
             "capacity",
-            f"fewer than {most} places are taken in {CAPACITY_DAYS} days, now {taken}",
+            phrase(
+                "fewer than {most} taken in {days}, now {taken}",
+                most=Quantity(most, "places"),
+                days=Quantity(CAPACITY_DAYS, "days"),
+                taken=taken,
+            ),
         )
+
+
+def _no_money_left(entry: Communication, now: _Now) -> Iterator[Obstacle]:
+    """The budget of a batch is for marketing, and is never exceeded."""
+    left = now.ledger.money_left
+    needed = money_used(entry.message_class, entry.cost)
+    if left is not None and needed > left:
+        yield Obstacle("budget", f"the run's budget has {needed:.2f} left, now {left:.2f}")
 
 
 _Rule = Callable[[Communication, _Now], Iterator[Obstacle]]
@@ -228,6 +251,7 @@ _STANDING_RULES: Final[tuple[_Rule, ...]] = (
     _no_consent,
     _too_dear_an_offer,
     _no_place_left,
+    _no_money_left,
 )
 
 
@@ -238,7 +262,7 @@ def _timed(entry: Communication, now: _Now) -> Iterator[Obstacle]:
     """Rules of time that hold the message back beyond `as_of`."""
     sent = now.last_sent.get(entry.name)
     if sent is not None:
-        yield from _pass(now, REPETITION, (sent, entry.window_days, "it was last sent"))
+        yield from _pass(now, REPETITION, (sent, entry.window_days, phrase("it was last sent")))
     if entry.message_class == "marketing":
         yield from _times_of_silence(entry, now)
     for state in now.caps:
@@ -249,16 +273,17 @@ def _timed(entry: Communication, now: _Now) -> Iterator[Obstacle]:
 def _times_of_silence(entry: Communication, now: _Now) -> Iterator[Obstacle]:
     situation, days = now.ledger.situation, now.policy.cool_off
     if situation.resolved_at is not None:
-        resolved = (situation.resolved_at, days.after_complaint_days, "a ticket was resolved")
+        what = phrase("a ticket was resolved")
+        resolved = (situation.resolved_at, days.after_complaint_days, what)
         yield from _pass(now, COOL_OFF, resolved)
     for gone in now.ledger.opt_outs:
         if gone.channel != entry.channel and _left_something(gone, now.policy):
-            off = (gone.at, days.after_opt_out_days, f"the customer turned {gone.channel} off")
+            what = phrase("the customer turned {channel} off", channel=gone.channel)
+            off = (gone.at, days.after_opt_out_days, what)
             yield from _pass(now, COOL_OFF, off)
     if entry.sells and situation.ordered_at is not None:
-        yield from _pass(
-            now, AFTER_ORDER, (situation.ordered_at, days.after_order_days, "the last order")
-        )
+        ordered = (situation.ordered_at, days.after_order_days, phrase("the last order"))
+        yield from _pass(now, AFTER_ORDER, ordered)
 
 
 def _left_something(gone: OptOut, policy: Policy) -> bool:
@@ -270,14 +295,33 @@ def _pass(now: _Now, rule: str, wait: tuple[int, float, str]) -> Iterator[Obstac
     at, days, what = wait
     until = at + int(days * DAY)
     if until > now.as_of:
-        change = f"{days:g} days have passed since {what}: {moment(until)}"
+        again = moment(until)
+        if days == 1:
+            change = phrase("a day has passed since {what}: {moment}", what=what, moment=again)
+        else:
+            change = phrase(
+                "{days} days have passed since {what}: {moment}",
+                days=f"{days:g}",
+                what=what,
+                moment=again,
+            )
         yield Obstacle(rule, change, until)
 
 
 def _fewer(state: _CapState) -> str:
     cap = state.cap
-    whose = " of the household" if cap.per == HOUSEHOLD else ""
-    return (
-        f"fewer than {cap.most} contacts{whose} (channel {cap.channel}, class "
-        f"{cap.message_class}) in {cap.days} days, now {state.used}"
+    about = phrase(
+        "channel {channel}, class {message_class}",
+        channel=cap.channel,
+        message_class=cap.message_class,
     )
+    used = phrase("{days}, now {used}", days=Quantity(cap.days, "days"), used=state.used)
+    most = Quantity(cap.most, "contacts")
+    if cap.per == HOUSEHOLD:
+        return phrase(
+            "fewer than {most} of the household ({about}) in {used}",
+            most=most,
+            about=about,
+            used=used,
+        )
+    return phrase("fewer than {most} ({about}) in {used}", most=most, about=about, used=used)

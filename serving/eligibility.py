@@ -7,6 +7,7 @@ from typing import Final
 
 from features.signals import DAY
 from models.expectation import Expectation
+from models.language import joined, phrase
 from serving.catalog import Catalog, Communication, Condition
 from serving.moments import obstacles_of_moment
 from serving.records import Customer, Refusal
@@ -49,35 +50,41 @@ def obstacles_of(
 def unready(entry: Communication) -> Iterator[Obstacle]:
     """What an entry lacks in the catalog itself, whoever the customer."""
     if not entry.prior.source:
-        yield Obstacle("not_reviewed", "its prior in catalog.toml states a source")
+        yield Obstacle("not_reviewed", phrase("its prior in catalog.toml states a source"))
     elif not entry.prior.reviewed:
-        yield Obstacle("not_reviewed", "its prior in catalog.toml is marked reviewed = true")
+        change = phrase("its prior in catalog.toml is marked reviewed = true")
+        yield Obstacle("not_reviewed", change)
     if not entry.approved:
-        yield Obstacle("not_approved", "its words in catalog.toml are marked approved = true")
+        change = phrase("its words in catalog.toml are marked approved = true")
+        yield Obstacle("not_approved", change)
     if entry.discount_pct > 0 and not entry.terms:
-        yield Obstacle("no_terms", "its terms in catalog.toml are stated: it makes an offer")
+        change = phrase("its terms in catalog.toml are stated: it makes an offer")
+        yield Obstacle("no_terms", change)
 
 
 def _obstacles_of_dates(entry: Communication, as_of: int) -> Iterator[Obstacle]:
     if entry.valid_from is not None and as_of < entry.valid_from:
-        yield Obstacle("dates", f"it is {_day(entry.valid_from)}", entry.valid_from)
+        yield Obstacle("dates", phrase("it is {day}", day=_day(entry.valid_from)), entry.valid_from)
     if entry.valid_until is not None and as_of >= entry.valid_until:
         last = _day(entry.valid_until - 1)
-        yield Obstacle("dates", f"valid_until in catalog.toml is later than {last}")
+        yield Obstacle("dates", phrase("valid_until in catalog.toml is later than {day}", day=last))
 
 
 def _obstacles_of_journey(
     entry: Communication, customer: Customer, flags: tuple[str, ...]
 ) -> Iterator[Obstacle]:
     if customer.anonymous and entry.personal:
-        yield Obstacle("visitor", "the visitor is known by name")
+        yield Obstacle("visitor", phrase("the visitor is known by name"))
     if customer.stage not in entry.stages:
-        yield Obstacle("stage", f"stage is {_either(entry.stages)}, not {customer.stage}")
+        wanted = _either(entry.stages)
+        change = phrase("stage is {wanted}, not {stage}", wanted=wanted, stage=customer.stage)
+        yield Obstacle("stage", change)
     if entry.requires_flags and not set(entry.requires_flags) & set(flags):
-        yield Obstacle("flag_required", f"flag {_either(entry.requires_flags)} is up")
+        change = phrase("flag {flag} is up", flag=_either(entry.requires_flags))
+        yield Obstacle("flag_required", change)
     for flag in entry.blocked_by_flags:
         if flag in flags:
-            yield Obstacle("flag_blocks", f"flag {flag} is down")
+            yield Obstacle("flag_blocks", phrase("flag {flag} is down", flag=flag))
 
 
 def _obstacles_of_numbers(
@@ -86,12 +93,13 @@ def _obstacles_of_numbers(
     for condition in entry.where:
         value = _known(condition, customer, expectation)
         if not condition.holds(value):
-            change = f"{condition.text} ({_seen(value)})"
+            change = phrase("{condition} ({seen})", condition=condition.text, seen=_seen(value))
             until = _met_at(condition, value, customer.as_of)
             yield Obstacle("where", change) if until is None else Obstacle("where", change, until)
     for factor in entry.prior.of:
         if not _score_known(factor, expectation):
-            change = f"{factor} is known ({_why_not(factor, expectation)})"
+            why = _why_not(factor, expectation)
+            change = phrase("{score} is known ({why})", score=factor, why=why)
             yield Obstacle("score_missing", change)
 
 
@@ -115,7 +123,9 @@ def _known(condition: Condition, customer: Customer, expectation: Expectation) -
 
 
 def _seen(value: float | None) -> str:
-    return "not known" if value is None or isnan(value) else f"now {value:g}"
+    if value is None or isnan(value):
+        return phrase("not known")
+    return phrase("now {value}", value=f"{value:g}")
 
 
 def _score_known(factor: str, expectation: Expectation) -> bool:
@@ -130,7 +140,9 @@ def _why_not(factor: str, expectation: Expectation) -> str:
     score = expectation.scores.get(factor)
     if score is not None and score.note:
         return score.note
-    return "no model gives it" if expectation.scores else "this customer is not scored"
+    if expectation.scores:
+        return phrase("no model gives it")
+    return phrase("this customer is not scored")
 
 
 def _day(at: int) -> str:
@@ -138,4 +150,4 @@ def _day(at: int) -> str:
 
 
 def _either(words: tuple[str, ...]) -> str:
-    return " or ".join(words)
+    return joined("{these} or {that}", words)

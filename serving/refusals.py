@@ -4,8 +4,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
+from models.language import joined
 from serving.records import Refusal
 
+TOGETHER: Final = "{these} and {that}"
 NEVER: Final = 2**62  # later than any date: time alone does not remove such an obstacle
 
 
@@ -35,7 +37,7 @@ def refusal_of(communication: str, obstacles: Iterable[Obstacle]) -> Refusal | N
     found = tuple(obstacles)
     if not found:
         return None
-    changes = " and ".join(obstacle.change for obstacle in found)
+    changes = joined(TOGETHER, [obstacle.change for obstacle in found])
     until = max(obstacle.until for obstacle in found)
     return Refusal(communication, found[0].rule, changes, None if until == NEVER else until)
 
@@ -44,6 +46,7 @@ def both(first: Refusal | None, then: Refusal | None) -> Refusal | None:
     """Two refusals of one communication as one, under the rule of the first."""
     if first is None or then is None:
         return then if first is None else first
+    change = joined(TOGETHER, (first.change, then.change))
     helps = first.until is not None and then.until is not None
     until = max(first.until or 0, then.until or 0) if helps else None
-    return Refusal(first.communication, first.rule, f"{first.change} and {then.change}", until)
+    return Refusal(first.communication, first.rule, change, until)

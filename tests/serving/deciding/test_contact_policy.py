@@ -199,7 +199,7 @@ def test_a_place_is_free_or_not(rule_engine: Engine, shop_policy: Policy, noon: 
     taken = [Ledger(consents={}, taken={call.name: n}) for n in range(4)]
     refused = [refusal_now(call, each, shop_policy, noon) for each in taken]
     assert refused[:2] == [None, None]
-    change = "fewer than 2 places are taken in 7 days, now 2"
+    change = "fewer than 2 places taken in 7 days, now 2"
     assert refused[2] == Refusal("ticket_apology", "capacity", change)
     assert refused[3] is not None
 
@@ -334,14 +334,14 @@ def test_a_refusal_names_every_rule_in_the_order_of_their_weight(
         "the customer prefers email, not sms",
         "consent to email:marketing is on record",
         "max_discount_pct >= 20",
-        "fewer than 1 places are taken in 7 days, now 1",
+        "fewer than 1 place taken in 7 days, now 1",
         f"{offer.window_days} days have passed since it was last sent: "
         f"{moment(noon + (offer.window_days - 1) * DAY)}",
         f"3 days have passed since a ticket was resolved: {moment(noon + DAY)}",
         f"14 days have passed since the customer turned sms off: {moment(noon + 13 * DAY)}",
         f"2 days have passed since the last order: {moment(noon + DAY)}",
-        "fewer than 1 contacts (channel any, class any) in 7 days, now 1",
-        "fewer than 1 contacts of the household (channel email, class any) in 3 days, now 1",
+        "fewer than 1 contact (channel any, class any) in 7 days, now 1",
+        "fewer than 1 contact of the household (channel email, class any) in 3 days, now 1",
     ]
 
 
