@@ -293,6 +293,39 @@ def evaluate(
     show([*comparison_lines(found), verdict_line(found)], comparison_record(found), as_json)
 
 
+@app.command("policy-check")
+def policy_check(  # noqa: PLR0913 - each is an option of the command
+    catalog: Annotated[Path | None, typer.Option(help="A new catalog.toml to check.")] = None,
+    policy: Annotated[Path | None, typer.Option(help="A new policy.toml to check.")] = None,
+    bundle: Annotated[
+        str | None, typer.Option(help="First letters of another bundle's name.")
+    ] = None,
+    group: Annotated[
+        str, typer.Option(help="Compare contact rates by stage, or by a trait such as country.")
+    ] = "stage",
+    not_worse_by: Annotated[
+        float, typer.Option(help="Money a decision that the change may cost; 0: it must gain.")
+    ] = 0.0,
+    home: HomeOption = DEFAULT_HOME,
+    as_of: AsOfOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Judge a new catalog, policy or bundle by the log; exit code 1 if it should not be released.
+
+    The new engine and the present one decide again at every logged moment.
+    """
+    from training.narrator import Narrator
+    from training.policy_check import Change, check_policy
+    from training.policy_words import check_lines, check_record
+
+    place = Home(home)
+    change = Change(catalog, policy, bundle, group, not_worse_by)
+    found = check_policy(place, change, looked_from(place, as_of), Narrator(quiet=as_json))
+    show(check_lines(found), check_record(found), as_json)
+    if not found.released:
+        raise SystemExit(1)
+
+
 @app.command()
 def promote(
     bundle: BundleArgument = None,

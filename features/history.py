@@ -166,6 +166,21 @@ class History:
             ).fetchall()
         return [change for row in found for change in trait_changes(*row)]
 
+    def trait(self, name: str, received_before: int) -> dict[str, str]:
+        """What each customer last stated of a trait; who stated nothing is left out."""
+        if not self.parts():
+            return {}
+        key = name.replace('"', "")  # a name in quotes; no trait has one in it
+        paths = (f'$.traits."{key}"', f'$."{key}"')
+        stated = f"coalesce({', '.join(f'properties ->> {sql_text(path)}' for path in paths)})"
+        with self._connection() as connection:
+            found = connection.execute(
+                f"select customer_id, arg_max({stated}, occurred_at) from history "
+                f"where event = '{TRAIT_EVENT}' and received_at < {int(received_before)} "
+                f"and {stated} is not null group by customer_id"
+            ).fetchall()
+        return {str(customer): str(value) for customer, value in found}
+
     def decisions(self, received_before: int) -> list[DecisionSignal]:
         """Every `Decision Made` received before a moment, by time and customer."""
         if not self.parts():

@@ -46,24 +46,22 @@ class Replay:
         return np.asarray(1.0 - self.probabilities[:, 0])
 
 
-def replayed(log: LoggedDecisions, engines: Mapping[int, Engine], store: Store) -> Replay:
+def replayed(log: LoggedDecisions, engine: Engine, store: Store) -> Replay:
     """Let an engine decide again, at every logged moment.
 
     Parameters
     ----------
     log : LoggedDecisions
-        Its names hold every communication of the engines' catalogs; see `with_names`.
-    engines : mapping of customer to Engine
-        By index into ``log.customer_ids``: nobody is decided about by an engine that learned
-        from their own decisions.
+        Its names hold every communication of the engine's catalog; see `with_names`. The
+        engine must not have learned from these decisions.
     """
+    engine = replace(engine, texts=None)  # nobody reads reasons here
     place = {name: number for number, name in enumerate(log.names)}
     probabilities = np.zeros((len(log), len(log.names)))
     refused: Counter[str] = Counter()
     for row in range(len(log)):
-        customer = int(log.customer[row])
-        engine = replace(engines[customer], texts=None)  # nobody reads reasons here
-        decision = decided(log.customer_ids[customer], int(log.decided_at[row]), engine, store)
+        customer_id = log.customer_ids[int(log.customer[row])]
+        decision = decided(customer_id, int(log.decided_at[row]), engine, store)
         for name, probability in _vector(decision, engine).items():
             probabilities[row, place[name]] = probability
         refused.update(refusal.rule for refusal in decision.refusals)

@@ -1,0 +1,286 @@
+"""The check of a new catalog, policy or bundle against the log, before it is let loose."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.definitions import FEATURES
+from features.history import History
+from features.home import Home
+from features.signals import DAY, Int64Array, SignalLog, code
+from features.stage import STAGES
+from serving.catalog import load_catalog
+from serving.champion import company_engine, with_champion
+from serving.decision import Engine
+from serving.policy import load_policy
+from serving.store import Store
+from training.contact_rates import GroupRate, fairness_gate, group_rates
+from training.dataset import data_end
+from training.decision_log import LoggedDecisions
+from training.decision_sources import Gathered, drawn_from, gathered
+from training.evaluate import named_bundle
+from training.gates import Gate
+from training.narrator import Narrator
+from training.policy_judgement import Evidence, Judgement, judged
+from training.policy_replay import Replay, replayed, with_names
+from training.policy_value import Estimate, clustered_mean
+from training.rewards import opt_outs_after
+
+FloatArray = NDArray[np.float64]
+
+# A decision takes some milliseconds to decide again; so many are as good as all of them.
+MOST_REPLAYED: Final = 10_000
+FEWEST_CUSTOMERS: Final = 2  # for an interval
+STAGE: Final = "stage"
+NOT_STATED: Final = "(not stated)"
+
+
+class NothingChanged(ValueError):
+    """A policy check was asked for without anything new to check."""
+
+
+class NotServing(LookupError):
+    """There is no bundle in service that a new policy could be compared with."""
+
+
+class UnknownTrait(LookupError):
+    """Customers cannot be grouped by this."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What is to be checked; None where the present one stays.
+
+    Attributes
+    ----------
+    bundle : str or None
+        First letters of its name.
+    group : str
+        ``stage``, or the name of a trait that customers state.
+    margin : float
+        See `policy_judgement.judged`.
+    """
+
+    catalog: Path | None = None
+    policy: Path | None = None
+    bundle: str | None = None
+    group: str = STAGE
+    margin: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyCheck:
+    """All that a check found out.
+
+    Attributes
+    ----------
+    moves : tuple of (from, to, count)
+        Decisions whose most likely communication changes, most frequent first.
+    moved : float
+        Share of decisions, in probability, that the new policy makes otherwise.
+    contacts : tuple of Estimate
+        Contacts a decision under the new and the present policy; empty without decisions.
+    most_contacts : (float, float)
+        Expected contacts of the customer who gets most, under either.
+    refused : mapping of rule to (new, present)
+        How often each rule of eligibility and contact policy kept something back.
+    """
+
+    judgement: Judgement
+    currency: str
+    moves: tuple[tuple[str, str, int], ...]
+    moved: float
+    contacts: tuple[Estimate, ...]
+    most_contacts: tuple[float, float]
+    refused: Mapping[str, tuple[int, int]]
+    group: str
+    groups: tuple[GroupRate, ...]
+    gates: tuple[Gate, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def released(self) -> bool:
+        """Whether no gate says no."""
+        return all(gate.passed for gate in self.gates)
+
+
+def check_policy(home: Home, change: Change, as_of: int, narrator: Narrator) -> PolicyCheck:
+    """Replay a changed engine and the present one over the log, and judge the change.
+
+    Raises
+    ------
+    NothingChanged
+        If the change names nothing.
+    NotServing
+        If no bundle is in service.
+    UnknownTrait
+        If nobody states the trait to group by.
+    UnknownBundle, InvalidCatalog, InvalidPolicy
+        If what is to be checked cannot be used.
+    """
+    history = History(home.signals)
+    with Store.open(home.store) as store:
+        pair = _engines(home, change, store)
+        with narrator.step("Reading decisions"):
+            log = history.load(received_before=as_of)
+            end = data_end(log, as_of)
+            past, signals = store.past_decisions(as_of), history.decisions(as_of)
+            drawn, left_out = drawn_from(past, signals, pair.current)
+            found = gathered(drawn, log, pair.current, end, left_out)
+        decisions, notes = _to_replay(found, pair)
+        groups = _groups(decisions, change.group, history, as_of)
+        with narrator.step("Deciding again, by the new policy and by the present one"):
+            new, current = (replayed(decisions, each, store) for each in (pair.new, pair.current))
+    evidence = Evidence(
+        decisions,
+        new.probabilities,
+        current.probabilities,
+        _costs(decisions, pair),
+        _opt_outs(decisions, log, pair.current.policy.horizon_days, end),
+    )
+    judgement = judged(evidence, np.random.default_rng(1), change.margin)
+    rates = tuple(group_rates(decisions, groups, new.contacts, current.contacts))
+    fair = () if change.group == STAGE else (fairness_gate(rates),)
+    return PolicyCheck(
+        judgement=judgement,
+        currency=pair.current.policy.currency,
+        moves=_moves(evidence),
+        moved=_moved(evidence),
+        contacts=_contacts(decisions, new, current),
+        most_contacts=(_most(decisions, new), _most(decisions, current)),
+        refused=_refused(new, current),
+        group=change.group,
+        groups=rates,
+        gates=(*judgement.gates, *fair),
+        notes=notes,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Pair:
+    new: Engine
+    current: Engine
+
+
+def _engines(home: Home, change: Change, store: Store) -> _Pair:
+    """The new engine and the present one."""
+    if change.catalog is None and change.policy is None and change.bundle is None:
+        raise NothingChanged(
+            "policy-check: nothing to check; name a new --catalog FILE, --policy FILE or "
+            "--bundle SHA; what is not named stays as it is"
+        )
+    serving = with_champion(company_engine(home), home, store.champion())
+    if serving.engine.bundle is None:
+        raise NotServing(f"{home.path}: {serving.note}")
+    new = serving.engine
+    if change.bundle is not None:
+        new = with_champion(new, home, named_bundle(home, change.bundle)).engine
+    if change.catalog is not None:
+        new = replace(new, catalog=load_catalog(change.catalog, FEATURES.names))
+    if change.policy is not None:
+        new = replace(new, policy=load_policy(change.policy, new.catalog.communications))
+    return _Pair(new, serving.engine)
+
+
+def _to_replay(found: Gathered, pair: _Pair) -> tuple[LoggedDecisions, tuple[str, ...]]:
+    """The decisions to judge by, and in words which are left out."""
+    notes = found.lines()
+    decisions = found.log.matured()
+    learned = [
+        each.bundle.as_of - each.policy.horizon_days * DAY
+        for each in (pair.new, pair.current)
+        if each.bundle is not None and each.bundle.effects is not None
+    ]
+    if learned:
+        # Whoever was learned from cannot judge what was learned.
+        later = decisions.decided_at > max(learned)
+        notes.append(
+            f"left out: {int((~later).sum()):,} decisions that the effects were learned from; only "
+            "later ones can judge them"
+        )
+        decisions = decisions.at(later)
+    if len(decisions) > MOST_REPLAYED:
+        decisions = _some(decisions)
+        notes.append(
+            f"replayed {len(decisions):,} of them, customers chosen by the hash of their ids"
+        )
+    decisions = with_names(decisions, tuple(pair.new.catalog.communications))
+    never = decisions.probabilities.max(axis=0, initial=0.0) == 0
+    names = [name for name, one in zip(decisions.names, never, strict=True) if one]
+    if names:
+        notes.append(f"never tried by lot: {', '.join(names)}; what they bring is a guess")
+    return decisions, tuple(notes)
+
+
+def _some(decisions: LoggedDecisions) -> LoggedDecisions:
+    """All decisions of some customers: as many as are replayed."""
+    rank = np.array([code(name) / 2.0**64 + 0.5 for name in decisions.customer_ids])
+    return decisions.at(rank[decisions.customer] < MOST_REPLAYED / len(decisions))
+
+
+def _costs(decisions: LoggedDecisions, pair: _Pair) -> FloatArray:
+    """Cost of a contact, the new catalog's where it names one; for both, so that it cancels."""
+    entries = {**pair.current.catalog.communications, **pair.new.catalog.communications}
+    return np.array([entries[name].cost if name in entries else 0.0 for name in decisions.names])
+
+
+def _opt_outs(decisions: LoggedDecisions, log: SignalLog, days: int, end: int) -> FloatArray:
+    places = {name: place for place, name in enumerate(log.customer_ids)}
+    who: Int64Array = np.array([places[name] for name in decisions.customer_ids], dtype=np.int64)
+    return opt_outs_after(log, who[decisions.customer], decisions.decided_at, days, end)
+
+
+def _groups(
+    decisions: LoggedDecisions, group: str, history: History, as_of: int
+) -> NDArray[np.str_]:
+    """Group of each decision's customer, shape (n,)."""
+    if group == STAGE:
+        return np.array(STAGES)[decisions.stage]
+    stated = history.trait(group, as_of)
+    if not stated:
+        raise UnknownTrait(
+            f"--group {group}: no customer states this trait; group by 'stage', or by a trait of "
+            "your `Trait Set` signals"
+        )
+    of_each = np.array([stated.get(name, NOT_STATED) for name in decisions.customer_ids])
+    return of_each[decisions.customer]
+
+
+def _moves(evidence: Evidence) -> tuple[tuple[str, str, int], ...]:
+    names = evidence.log.names
+    before, after = (np.argmax(one, axis=1) for one in (evidence.current, evidence.new))
+    counts = Counter(
+        (names[old], names[new])
+        for old, new in zip(before.tolist(), after.tolist(), strict=True)
+        if old != new
+    )
+    return tuple((old, new, count) for (old, new), count in counts.most_common())
+
+
+def _moved(evidence: Evidence) -> float:
+    """Total variation distance of the two policies, averaged over decisions."""
+    if not len(evidence.log):
+        return 0.0
+    return float(np.abs(evidence.new - evidence.current).sum(axis=1).mean() / 2)
+
+
+def _contacts(decisions: LoggedDecisions, new: Replay, current: Replay) -> tuple[Estimate, ...]:
+    if len(np.unique(decisions.customer)) < FEWEST_CUSTOMERS:
+        return ()
+    return tuple(clustered_mean(one.contacts, decisions.customer) for one in (new, current))
+
+
+def _most(decisions: LoggedDecisions, replay: Replay) -> float:
+    """Expected contacts of the customer who gets most of them."""
+    totals = np.bincount(decisions.customer, weights=replay.contacts)
+    return float(totals.max(initial=0.0))
+
+
+def _refused(new: Replay, current: Replay) -> dict[str, tuple[int, int]]:
+    rules = sorted({*new.refused, *current.refused})
+    return {rule: (new.refused.get(rule, 0), current.refused.get(rule, 0)) for rule in rules}
