@@ -19,7 +19,7 @@ unexport PYTHONDONTWRITEBYTECODE
 UV := .tools/bin/uv
 BIN := .venv/bin
 
-.PHONY: demo test lint format install lock bench-models realism clean clean-demo
+.PHONY: demo test lint format install lock bench-models fuzz-bundles realism clean clean-demo
 .DEFAULT_GOAL := test
 
 demo: install
@@ -66,6 +66,10 @@ lock: $(UV)
 # A JSON object a line: figure, bar, interval, peer. About five minutes; BENCH=airline runs one.
 bench-models: install
 	@PYTHONPATH=. $(BIN)/python benchmarks/bench_models.py $(BENCH)
+
+# 1,650 damaged bundles with valid checksums against the loading code; `make test` runs 60 of them.
+fuzz-bundles: install
+	@PYTHONPATH=. $(BIN)/python benchmarks/fuzz_bundles.py
 
 # Lays the demo company beside real data and writes docs/simulated-and-real.md.
 realism: install

@@ -1,5 +1,8 @@
 """A bundle with one model of each kind, small enough to read."""
 
+import hashlib
+import json
+from collections.abc import Callable
 from pathlib import Path
 
 import lightgbm
@@ -98,3 +101,23 @@ def bundle(rows: FloatArray, forest: Classifier, rule: Classifier) -> Bundle:
 def texts() -> ReasonTexts:
     """The shipped sentences."""
     return load_reason_texts(Path(__file__).parents[2] / "serving" / "reasons.toml", FEATURES)
+
+
+@pytest.fixture
+def signed_again() -> Callable[..., Path]:
+    """What a forger does: makes a bundle's manifest fit its files, and renames the folder."""
+
+    def sign(folder: Path, **changes: object) -> Path:
+        manifest = json.loads((folder / "manifest.json").read_text())
+        manifest.update(changes)
+        if "files" not in changes:
+            manifest["files"] = {
+                path.name: hashlib.sha256(path.read_bytes()).hexdigest()
+                for path in sorted(folder.iterdir())
+                if path.name != "manifest.json"
+            }
+        raw = json.dumps(manifest).encode()
+        (folder / "manifest.json").write_bytes(raw)
+        return folder.rename(folder.parent / hashlib.sha256(raw).hexdigest())
+
+    return sign

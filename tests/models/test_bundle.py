@@ -1,6 +1,6 @@
-import hashlib
 import json
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from models.reason_texts import ReasonTexts
 
 FloatArray = NDArray[np.float64]
 WIDTH = len(FEATURES)
+Signer = Callable[..., Path]
 
 
 @pytest.fixture
@@ -24,22 +25,9 @@ def folder(bundle: Bundle, tmp_path: Path) -> Path:
     return tmp_path / write_bundle(bundle, tmp_path)
 
 
-def signed_again(folder: Path, **changes: object) -> Path:
-    """The folder with its manifest made to fit its files: a forger's work."""
-    manifest = json.loads((folder / "manifest.json").read_text())
-    manifest.update(changes)
-    if "files" not in changes:
-        manifest["files"] = {
-            path.name: hashlib.sha256(path.read_bytes()).hexdigest()
-            for path in sorted(folder.iterdir())
-            if path.name != "manifest.json"
-        }
-    raw = json.dumps(manifest).encode()
-    (folder / "manifest.json").write_bytes(raw)
-    return folder.rename(folder.parent / hashlib.sha256(raw).hexdigest())
-
-
-def test_a_bundle_comes_back_as_it_was(bundle: Bundle, folder: Path, rows: FloatArray) -> None:
+def test_a_bundle_comes_back_as_it_was(
+    bundle: Bundle, folder: Path, rows: FloatArray, signed_again: Signer
+) -> None:
     again = load_bundle(folder, FEATURES)
     assert again == replace(bundle, sha256=folder.name)
     assert predictions(again, rows) == predictions(bundle, rows)
@@ -152,13 +140,15 @@ def test_another_feature_set_is_refused(folder: Path) -> None:
         load_bundle(folder, fewer)
 
 
-def test_another_format_is_refused(folder: Path) -> None:
+def test_another_format_is_refused(folder: Path, signed_again: Signer) -> None:
     with pytest.raises(DamagedBundle, match="format 1; this program reads 4"):
         load_bundle(signed_again(folder, format=1), FEATURES)
 
 
 @pytest.mark.parametrize("files", [None, 5])
-def test_a_manifest_without_files_is_refused(folder: Path, files: object) -> None:
+def test_a_manifest_without_files_is_refused(
+    folder: Path, files: object, signed_again: Signer
+) -> None:
     with pytest.raises(DamagedBundle, match="its manifest cannot be read"):
         load_bundle(signed_again(folder, files=files), FEATURES)
 
@@ -185,7 +175,9 @@ def test_a_manifest_without_files_is_refused(folder: Path, files: object) -> Non
         ("golden.json", '"churn_risk"', '"other"', "golden predictions speak of other scores"),
     ],
 )
-def test_a_forged_file_is_refused(folder: Path, name: str, old: str, new: str, words: str) -> None:
+def test_a_forged_file_is_refused(
+    folder: Path, name: str, old: str, new: str, words: str, signed_again: Signer
+) -> None:
     path = folder / name
     text = path.read_text(encoding="utf-8")
     assert old in text
@@ -194,7 +186,7 @@ def test_a_forged_file_is_refused(folder: Path, name: str, old: str, new: str, w
         load_bundle(signed_again(folder), FEATURES)
 
 
-def test_forged_feature_names_are_refused(folder: Path) -> None:
+def test_forged_feature_names_are_refused(folder: Path, signed_again: Signer) -> None:
     names = [FEATURES.names[1], FEATURES.names[0], *FEATURES.names[2:]]
     with pytest.raises(DamagedBundle, match="feature names"):
         load_bundle(signed_again(folder, feature_names=names), FEATURES)
