@@ -1,6 +1,7 @@
 """LightGBM with guarded parameters: how a forest is grown."""
 
 from dataclasses import dataclass
+from typing import Final
 
 import lightgbm
 import numpy as np
@@ -12,6 +13,9 @@ from models.forest import Forest
 
 FloatArray = NDArray[np.float64]
 Int8Array = NDArray[np.int8]
+
+# Money is foretold as well by fewer, longer steps (errors within .3 %), in half the time.
+STRIDE: Final = 1.8
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +85,33 @@ def fit_forest(
     n_rounds = rounds(len(answers), growth.booster.rounds)
     forest = lightgbm.train(parameters, dataset, num_boost_round=n_rounds)
     return Classifier(Forest(forest.model_to_string()), names)
+
+
+def fit_money_forest(
+    rows: FloatArray, money: FloatArray, names: tuple[str, ...], growth: Growth
+) -> Forest:
+    """LightGBM on amounts of which many are 0: its leaves add up to the logarithm of the mean.
+
+    Parameters
+    ----------
+    rows : ndarray of float64, shape (n, n_features)
+    money : ndarray of float64, shape (n,)
+        Never negative, not all 0.
+
+    Notes
+    -----
+    The deviance of a Tweedie distribution, between counts of orders (power 1) and sizes of
+    baskets (2). On Complete Journey and on the demo company powers from 1.1 to 1.5 differ by a
+    hundredth of the absolute error; squared errors, without a logarithm, are worse by as much.
+    """
+    parameters = _parameters(growth, len(money)) | {
+        "objective": "tweedie",
+        "tweedie_variance_power": 1.3,
+        "learning_rate": min(1.0, STRIDE * growth.booster.learning_rate),
+    }
+    dataset = lightgbm.Dataset(rows, label=money, feature_name=list(names), params=parameters)
+    n_rounds = max(1, round(rounds(len(money), growth.booster.rounds) / STRIDE))
+    return Forest(lightgbm.train(parameters, dataset, n_rounds).model_to_string())
 
 
 def _parameters(growth: Growth, n_rows: int) -> dict[str, object]:
