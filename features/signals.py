@@ -67,6 +67,8 @@ KEYED_BY: Final[Mapping[str, str]] = {
     "Communication Sent": "channel",
 }
 
+COMMUNICATION_SENT: Final = "Communication Sent"
+
 # Ways to reach a customer; contract section 4 closes the list.
 CHANNELS: Final = ("email", "sms", "push", "inapp", "chat", "call", "post")
 
@@ -174,7 +176,8 @@ def is_anonymous(customer_id: str) -> bool:
 class SignalColumns:
     """Signals as columns, each of shape (n_signals,), int64.
 
-    `event` and `category` hold `code()` of the event key and of the category (0: none),
+    `event` and `category` hold `code()` of the event key and of the category (0: none); of a
+    `COMMUNICATION_SENT` the category is the communication that was sent.
     `amount` minor currency units and `value` what `VALUE_SOURCE` says (`ABSENT`: none).
     """
 

@@ -28,6 +28,7 @@ from features.intake.column_words import PERSONAL_WORDS
 from features.signals import (
     ABSENT,
     ANONYMOUS_PREFIX,
+    COMMUNICATION_SENT,
     CUSTOMER_ID_PATTERN,
     KEYED_BY,
     KNOWN_EVENTS,
@@ -382,12 +383,13 @@ def _received(
 ) -> Received:
     event, customer_id = row["event"] or "", row["customer_id"] or ""
     message_id = row["message_id"] or ""
+    about = row["communication"] if event == COMMUNICATION_SENT else row["category"]
     columns = (
         code(event_key(event, numbers.word)),
         *moments,
         ABSENT if numbers.amount is None else numbers.amount,
         ABSENT if numbers.value is None else numbers.value,
-        code(row["category"]) if row["category"] else 0,
+        code(about) if about else 0,
     )
     consent = None
     if event in CONSENT_EVENTS:

@@ -23,9 +23,12 @@ _FORGET: Final = sa.delete(_M).where(_M.c.customer_id == sa.bindparam("customer"
 _NOTE: Final = insert(_M).on_conflict_do_update(
     index_elements=["customer_id", "event"],
     # An event that comes late must not hide a later one.
-    set_={"at": sa.func.max(_M.c.at, sa.text("excluded.at"))},
+    set_={
+        "at": sa.func.max(_M.c.at, sa.text("excluded.at")),
+        "heard_at": sa.func.max(_M.c.heard_at, sa.text("excluded.heard_at")),
+    },
 )
-_ENDED: Final = sa.select(sa.func.max(_M.c.at)).where(
+_ENDED: Final = sa.select(sa.func.max(_M.c.heard_at)).where(
     _M.c.customer_id == sa.bindparam("customer"),
     _M.c.event.in_(sa.bindparam("events", expanding=True)),
 )
@@ -68,11 +71,16 @@ def note_more(
     connection: sa.Connection, customer_id: str, signals: Iterable[SignalColumns]
 ) -> None:
     """Note the moments of some more signals of a customer."""
-    last: dict[int, int] = {}
+    last: dict[int, tuple[int, int]] = {}
     for part in signals:
-        for event, at in zip(part.event.tolist(), part.occurred_at.tolist(), strict=True):
-            last[event] = max(at, last.get(event, at))
-    rows = [{"customer_id": customer_id, "event": e, "at": at} for e, at in last.items()]
+        columns = (part.event.tolist(), part.occurred_at.tolist(), part.received_at.tolist())
+        for event, at, heard_at in zip(*columns, strict=True):
+            before = last.get(event, (at, heard_at))
+            last[event] = (max(at, before[0]), max(heard_at, before[1]))
+    rows = [
+        {"customer_id": customer_id, "event": event, "at": at, "heard_at": heard_at}
+        for event, (at, heard_at) in last.items()
+    ]
     if rows:
         connection.execute(_NOTE, rows)
 
@@ -106,7 +114,7 @@ def due_customers(
 
 
 def ended_at(connection: sa.Connection, customer_id: str, catalog: Catalog) -> int:
-    """When something last happened that ends a moment of the catalog; 0 if nothing did."""
+    """When it was last heard of something that ends a moment of the catalog; 0 if never."""
     asked = {"customer": customer_id, "events": [code(name) for name in catalog.endings]}
     return int(connection.scalar(_ENDED, asked) or 0)
 

@@ -366,7 +366,7 @@ class Store:
             return last_said(connection, customer_id, scope)
 
     def ended_at(self, customer_id: str, catalog: Catalog) -> int:
-        """When something last happened that ends a moment; decisions made before are void."""
+        """When it was last heard of what ends a moment; what was decided before is void."""
         with self._reader.connect() as connection:
             return ended_at(connection, customer_id, catalog)
 

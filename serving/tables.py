@@ -208,6 +208,7 @@ moments = sa.Table(
     sa.Column("customer_id", sa.Text, primary_key=True),
     sa.Column("event", sa.Integer, primary_key=True),  # see signals.code
     sa.Column("at", sa.Integer, nullable=False),
+    sa.Column("heard_at", sa.Integer, nullable=False),  # when the last of them became known
     sa.Index("moments_by_event", "event", "at"),
 )
 

@@ -32,7 +32,13 @@ from features.intake.quarantine import REASONS_SQL, ReasonCount, quarantine_sql,
 from features.intake.report import IntakeReport
 from features.intake.row_signals import candidates_sql, telling_sql
 from features.intake.text_files import TextFile, UnreadableFile, readable, rows_sql, text_file
-from features.signals import KNOWN_EVENTS, REQUIRED_COLUMNS, code, event_key
+from features.signals import (
+    COMMUNICATION_SENT,
+    KNOWN_EVENTS,
+    REQUIRED_COLUMNS,
+    code,
+    event_key,
+)
 
 _COLUMNS_WORDS: Final = (
     "the line does not have the columns of the header, or an unclosed quote swallowed it; "
@@ -349,8 +355,9 @@ def _write_part(connection: duckdb.DuckDBPyConnection, history: History) -> Path
     """Code the names of the new signals and commit them as a part."""
     keys = connection.execute("select distinct event, word from good").fetchall()
     _code_table(connection, "event_codes", [event_key(event, word) for event, word in keys])
+    sent = f"if(event = {sql_text(COMMUNICATION_SENT)}, communication, category)"
     categories = connection.execute(
-        "select distinct category from good where category is not null"
+        f"select distinct {sent} from good where {sent} is not null"
     ).fetchall()
     _code_table(connection, "category_codes", [row[0] for row in categories])
     keyed = " ".join(
@@ -367,7 +374,7 @@ def _write_part(connection: duckdb.DuckDBPyConnection, history: History) -> Path
             {absent_sql("value_found")} as value
           from good
           join event_codes e on e.name = {name}
-          left join category_codes c on c.name = category)
+          left join category_codes c on c.name = {sent})
           order by customer_id, occurred_at, received_at, message_id
         ) to {sql_text(str(beside))} (format parquet, compression zstd)"""
     )
