@@ -17,6 +17,7 @@ DAYS: Final = ("{number} day", "{number} days")
 # Units that are said with the number; of all others the sentence or the label tells the unit.
 COUNTED: Final[Mapping[str, tuple[str, str]]] = {
     "hours": ("{number} hour", "{number} hours"),
+    "whole minutes": ("{number} minute", "{number} minutes"),
     "contacts": ("{number} contact", "{number} contacts"),
     "places": ("{number} place", "{number} places"),
 }

@@ -14,6 +14,7 @@ from features.home import Home
 from features.signals import EMPTY
 from models.bundle_files import DamagedBundle, load_bundle
 from models.bundle_trial import try_in_child
+from models.language import phrase
 from models.reason_texts import load_reason_texts
 from serving import catalog, policy
 from serving.catalog import load_catalog
@@ -22,7 +23,7 @@ from serving.policy import load_policy
 from serving.security import log_failure
 from serving.store import Store
 
-DAMAGED: Final = "the bundle in service is damaged or missing; run `nextbest train`"
+DAMAGED: Final = phrase("the bundle in service is damaged or missing; run `nextbest train`")
 SHIPPED_REASONS = Path(__file__).with_name("reasons.toml")
 
 
@@ -70,7 +71,7 @@ def company_engine(home: Home) -> Engine:
 def with_champion(engine: Engine, home: Home, sha: str | None) -> InService:
     """The engine with a bundle; without one, and a note that says why, if it cannot be used."""
     if sha is None:
-        return InService(None, engine, "no bundle is in service yet; run `nextbest train`")
+        return InService(None, engine, phrase("no bundle is in service yet; run `nextbest train`"))
     try:
         bundle = load_bundle(bundle_folder(home, sha), engine.features, trial=try_in_child)
     except (DamagedBundle, OSError) as error:

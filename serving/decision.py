@@ -20,6 +20,7 @@ from features.signals import CONTACT_EVENTS, DAY, HOUR, SignalColumns, code, is_
 from features.stage import stage
 from features.traits import TIME_ZONE
 from models.expectation import Expectation
+from models.language import phrase
 from serving.arbitration import SILENCE, fatigue_price, ranked
 from serving.catalog import Catalog, Communication
 from serving.contact_policy import FOREMOST, NO_CONSENT, consent_for, obstacles_now
@@ -56,7 +57,7 @@ __all__ = [
 # What we know of somebody whom we may not, or cannot, score: nothing.
 UNSCORED: Final = Expectation(scores={}, usual_margin=0.0)
 
-UNTRAINED: Final = "no model has been trained yet; run `nextbest train`"
+UNTRAINED: Final = phrase("no model has been trained yet; run `nextbest train`")
 
 # How long a fallback holds: an hour spares a struggling service and loses no day.
 FALLBACK_HOLDS: Final = HOUR

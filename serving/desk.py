@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from features.signals import DAY, SignalColumns
+from models.language import joined, phrase
 from serving.answer import Surroundings, rendered, time_text
 from serving.catalog import Catalog, Communication
 from serving.decision import (
@@ -25,7 +26,7 @@ from serving.toml_table import did_you_mean
 # the same channel is taken for the same message, so that it counts once against the caps. Two
 # days: a night of quiet hours and a day for the CRM.
 SAME_MESSAGE_DAYS: Final = 2
-UNKNOWN_CUSTOMER: Final = "this customer is not known here"
+UNKNOWN_CUSTOMER: Final = phrase("this customer is not known here")
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +199,7 @@ def prepared(question: Question, engine: Engine, seen: Seen, note: str = "") -> 
     customer = customer_at(question.customer_id, seen.signals, as_of, engine)
     proposal = propose(customer, engine, seen.objected, left_out)
     contacts = contacts_in_signals(seen.signals, as_of, engine.memory_days, engine.catalog)
-    told = "; ".join(words for words in (note, notes(engine, question)) if words)
+    told = together(note, notes(engine, question))
 
     def choose(ledger: Ledger) -> Decision:
         known = replace(
@@ -223,12 +224,17 @@ def is_known(signals: SignalColumns, as_of: int) -> bool:
 
 def notes(engine: Engine, question: Question) -> str:
     """What the caller should know beside the answer."""
-    found = (
+    return together(
         hindsight(engine, question.as_of),
         unheard_of(engine.catalog, question),
         unawaited(engine.catalog, question),
     )
-    return "; ".join(note for note in found if note)
+
+
+def together(*said: str) -> str:
+    """Several notes as one; nothing if there are none."""
+    some = [note for note in said if note]
+    return joined("{these}; {that}", some) if some else ""
 
 
 def hindsight(engine: Engine, as_of: int) -> str:
@@ -236,7 +242,10 @@ def hindsight(engine: Engine, as_of: int) -> str:
     if engine.bundle is None or engine.bundle.as_of <= as_of:
         return ""
     learned = time_text(engine.bundle.as_of)
-    return f"the models learned from signals until {learned}, later than the moment looked from"
+    return phrase(
+        "the models learned from signals until {learned}, later than the moment looked from",
+        learned=learned,
+    )
 
 
 def unheard_of(catalog: Catalog, question: Question) -> str:
@@ -246,7 +255,11 @@ def unheard_of(catalog: Catalog, question: Question) -> str:
     if not strange:
         return ""
     hint = did_you_mean(strange[0], known)
-    return f"exclude names {', '.join(strange)}, which is not in the catalog{hint}"
+    return phrase(
+        "exclude names {names}, which is not in the catalog{hint}",
+        names=", ".join(strange),
+        hint=hint,
+    )
 
 
 def unawaited(catalog: Catalog, question: Question) -> str:
@@ -255,7 +268,11 @@ def unawaited(catalog: Catalog, question: Question) -> str:
     if not question.trigger or question.trigger in waited:
         return ""
     hint = did_you_mean(question.trigger, waited)
-    return f"no communication waits for the trigger '{question.trigger}'{hint}"
+    return phrase(
+        "no communication waits for the trigger '{trigger}'{hint}",
+        trigger=question.trigger,
+        hint=hint,
+    )
 
 
 def outside_limits(catalog: Catalog, question: Question) -> tuple[Refusal, ...]:
@@ -264,13 +281,13 @@ def outside_limits(catalog: Catalog, question: Question) -> tuple[Refusal, ...]:
     for name, entry in catalog.communications.items():
         obstacles = []
         if question.channels and entry.channel not in question.channels:
-            change = f"the caller allows the channel {entry.channel}"
+            change = phrase("the caller allows the channel {channel}", channel=entry.channel)
             obstacles.append(Obstacle("caller_channels", change))
         if question.trigger and not _waits_for(entry, question.trigger):
-            change = f"the caller does not ask about {question.trigger}"
+            change = phrase("the caller does not ask about {trigger}", trigger=question.trigger)
             obstacles.append(Obstacle("caller_trigger", change))
         if name in question.exclude:
-            obstacles.append(Obstacle("caller_exclude", "the caller does not exclude it"))
+            obstacles.append(Obstacle("caller_exclude", phrase("the caller does not exclude it")))
         refusal = refusal_of(name, obstacles)
         if refusal is not None:
             left_out.append(refusal)

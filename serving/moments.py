@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from typing import Final
 
 from features.signals import DAY, HOUR, MINUTE, SignalColumns, code
+from models.language import Quantity, joined, phrase
 from serving.catalog import Catalog, Communication, Moment
 from serving.contact_policy import moment as time_words
 from serving.records import Contact, Ledger
 from serving.refusals import Obstacle
 
-_UNITS: Final = ((DAY, "day"), (HOUR, "hour"), (MINUTE, "minute"))
+_UNITS: Final = ((DAY, "days"), (HOUR, "hours"), (MINUTE, "whole minutes"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +83,7 @@ def obstacles_of_moment(
         return
     start = started(moment, last_at)
     if start is None:
-        yield Obstacle("trigger", f"{_either(moment.trigger)} happens")
+        yield Obstacle("trigger", phrase("{event} happens", event=_either(moment.trigger)))
         return
     yield from _obstacles_since(moment, start, last_at, as_of)
 
@@ -95,13 +96,15 @@ def obstacles_of_past(
     A step of a sequence comes after the step before it; a statement in a crisis only in one.
     """
     if entry.message_class == "crisis" and not ledger.pauses:
-        yield Obstacle("no_crisis", "the crisis switch is turned on")
+        yield Obstacle("no_crisis", phrase("the crisis switch is turned on"))
     moment = entry.moment
     if moment is None or not moment.after:
         return
     start = _reached(moment.after, catalog, last_at, sent_at(ledger.contacts), as_of)
     if start is None:
-        yield Obstacle("sequence", f"{moment.after} was sent, or its moment is over")
+        yield Obstacle(
+            "sequence", phrase("{step} was sent, or its moment is over", step=moment.after)
+        )
         return
     yield from _obstacles_since(moment, start, last_at, as_of)
 
@@ -137,27 +140,37 @@ def over_at(
     return min((end for end in ends if end is not None), default=None)
 
 
-def in_words(length: int) -> str:
+def in_words(length: int) -> Quantity:
     """A length of time in the largest unit that leaves no rest: ``2 hours``."""
     size, unit = next((pair for pair in _UNITS if length % pair[0] == 0), _UNITS[-1])
-    count = length // size
-    return f"{count} {unit}" if count == 1 else f"{count} {unit}s"
+    return Quantity(length // size, unit)
 
 
 def _obstacles_since(
     moment: Moment, start: Start, last_at: Mapping[str, int], as_of: int
 ) -> Iterator[Obstacle]:
     """Ended by something since, too early, or too late."""
-    again = f"{_either(moment.trigger)} happens again" if moment.trigger else "the sequence begins"
+    again = phrase("the sequence begins")
+    if moment.trigger:
+        again = phrase("{event} happens again", event=_either(moment.trigger))
     ended_by = next((e for e in moment.cancel_on if last_at.get(e, -1) >= start.began_at), None)
     opens, closes = opens_at(moment, start), closes_at(moment, start)
     if ended_by is not None:
-        yield Obstacle("cancelled", f"{again} ({ended_by} ended its moment)")
+        yield Obstacle(
+            "cancelled", phrase("{again} ({event} ended its moment)", again=again, event=ended_by)
+        )
     elif as_of < opens:
-        passed = f"{in_words(moment.delay)} have passed since {start.what}"
-        yield Obstacle("delay", f"{passed}: {time_words(opens)}", opens)
+        change = phrase(
+            "{time} have passed since {what}: {moment}",
+            time=in_words(moment.delay),
+            what=start.what,
+            moment=time_words(opens),
+        )
+        yield Obstacle("delay", change, opens)
     elif as_of >= closes:
-        yield Obstacle("moment_over", f"{again} (its moment was over {time_words(closes)})")
+        over = time_words(closes)
+        change = phrase("{again} (its moment was over {moment})", again=again, moment=over)
+        yield Obstacle("moment_over", change)
 
 
 def _reached(
@@ -192,4 +205,4 @@ def _reached(
 
 
 def _either(words: tuple[str, ...]) -> str:
-    return " or ".join(words)
+    return joined("{these} or {that}", words)

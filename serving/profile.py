@@ -5,6 +5,7 @@ import math
 from dataclasses import asdict
 
 from features.signals import SignalColumns
+from models.language import phrase
 from serving.answer import Json, Surroundings, score, time_text
 from serving.decision import customer_at, propose
 from serving.desk import Question, is_known, preview
@@ -120,7 +121,9 @@ def consents(ledger: Ledger) -> list[Json]:
 def why_unscored(ledger: Ledger, anonymous: bool, engine: Engine) -> str:
     """Why there are no scores; empty if there are."""
     if ledger.objected:
-        return "an objection to marketing is on record: nothing is predicted of this customer"
+        return phrase(
+            "an objection to marketing is on record: nothing is predicted of this customer"
+        )
     if anonymous:
-        return "a visitor: nothing is predicted of somebody whom we do not know"
-    return "" if engine.bundle else "no model is in service; run `nextbest train`"
+        return phrase("a visitor: nothing is predicted of somebody whom we do not know")
+    return "" if engine.bundle else phrase("no model is in service; run `nextbest train`")

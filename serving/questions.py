@@ -5,6 +5,7 @@ from typing import Final
 
 from starlette.requests import Request
 
+from models.language import phrase
 from serving.answer import Surroundings, rendered
 from serving.desk import Question
 from serving.records import Decision
@@ -12,7 +13,7 @@ from serving.requests import scoped, sha256
 from serving.running import Service
 from serving.schemas import DecisionRequest
 
-FAILED: Final = "the service could not decide in time or at all; its log says more"
+FAILED: Final = phrase("the service could not decide in time or at all; its log says more")
 NOT_LOGGED: Final = "dec_not_logged"
 
 
