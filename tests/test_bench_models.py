@@ -31,6 +31,11 @@ def bench(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 
 @pytest.fixture
+def lines(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    return loaded("lines", monkeypatch)
+
+
+@pytest.fixture
 def watching(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     return loaded("watched", monkeypatch)
 
@@ -41,9 +46,9 @@ def watching(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
      (0.28, 0.284, False, True), (0.5, None, True, None), (None, 0.87, True, None)],
 )  # fmt: skip
 def test_a_line_says_whether_its_bar_holds(
-    bench: ModuleType, value: float | None, bar: float | None, higher: bool, holds: bool | None
+    lines: ModuleType, value: float | None, bar: float | None, higher: bool, holds: bool | None
 ) -> None:
-    line = json.loads(bench.Line("b", "n", "AUC", value, bar, higher).text())
+    line = json.loads(lines.Line("b", "n", "AUC", value, bar, higher).text())
     assert line["holds"] is holds
     assert {"bench", "name", "figure", "value", "bar", "holds", "peer", "peer_value"} <= set(line)
 
@@ -51,15 +56,15 @@ def test_a_line_says_whether_its_bar_holds(
 def test_a_missing_file_is_skipped_in_words(
     bench: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(bench, "AIRLINE", tmp_path / "survey.csv")
-    (line,) = bench.airline()
+    monkeypatch.setattr(bench.airline, "SURVEY", tmp_path / "survey.csv")
+    (line,) = bench.airline.airline()
     assert line.note == "skipped: survey.csv is not there; it may not be shipped"
     assert json.loads(line.text())["value"] is None
 
 
 def test_an_unknown_bench_is_named(bench: ModuleType) -> None:
     with pytest.raises(SystemExit, match="no bench 'x'; there are complete-journey, demo, airline"):
-        bench.main(["x"])
+        bench.print_lines(bench.BENCHES, ["x"])
 
 
 def test_steps_are_read_from_what_a_narrator_tells(watching: ModuleType) -> None:
