@@ -19,7 +19,7 @@ SPEND_FEATURE: Final = "spend_365d"
 ORDER_DAYS_FEATURE: Final = "order_days_365d"
 LAST_ORDER_FEATURE: Final = "days_since_last_order"
 # What `models.forest_text` must find in the head of the forest's text.
-OBJECTIVE: Final = "tweedie tweedie_variance_power:1.3"
+OBJECTIVE: Final = "tweedie"
 # Beyond e ** 50 there is no money; a forged forest then answers something finite.
 _LARGEST_LOGARITHM: Final = 50.0
 
@@ -33,8 +33,8 @@ class MarginForest:
     forest : Forest
         Its objective is `OBJECTIVE`.
     log_factor : float
-        Added to the leaves: a forest of this kind learns from margins without their losses, and
-        refunds are part of the mean.
+        Added to the leaves, so that the margins of training add up to what came: such a forest
+        learns from margins without their losses, and a short one has not yet come all the way.
     """
 
     kind: ClassVar[str] = "lightgbm"

@@ -45,7 +45,7 @@ from training.metrics import loss_difference
 
 FloatArray = NDArray[np.float64]
 
-# Rows, and rows with a margin other than 0, that more than a rule is fitted on: as many as a
+# Rows, and rows with a margin above 0, that more than a rule is fitted on: as many as a
 # question needs by default.
 FEWEST_ROWS: Final = 400
 FEWEST_BUYS: Final = 40
@@ -168,14 +168,18 @@ def fit_margin(
     """
     known = learned.known()
     models = {RULE: _rule(learned, settings)}
-    for kind in (BgNbd.kind, MarginForest.kind):
-        found = _learner(kind, known, settings)
-        if found is not None:
-            models[kind] = found
+    buys = int(np.sum(settings.margin_rate * known.takings > 0))
+    if len(known) >= FEWEST_ROWS and buys >= FEWEST_BUYS:
+        for kind in (BgNbd.kind, MarginForest.kind):
+            found = _learner(kind, models[RULE], known, settings)
+            if found is not None:
+                models[kind] = found
     expected = {kind: model.expected(tested.rows, settings.names) for kind, model in models.items()}
     margin = settings.margin_rate * tested.takings
     serving, verdict, sentence = _choice(expected, margin, tested.customers, rng)
-    served = replace(models[serving], intervals=_intervals(known, serving, settings, rng))
+    served = replace(
+        models[serving], intervals=_intervals(known, serving, models[RULE], settings, rng)
+    )
     measured = tuple(
         _measured(
             served if kind == serving else replace(model, intervals=None),
@@ -199,27 +203,27 @@ def _rule(learned: MarginRows, settings: MarginSettings) -> MarginModel:
     return margin_model(learned.rows, learned.takings, settings.names, rate, days)
 
 
-def _learner(kind: str, known: MarginRows, settings: MarginSettings) -> MarginModel | None:
-    """One kind, around the rule where it is another; None: the rows do not suffice for it."""
-    if kind == RULE:
-        return _rule(known, settings)
-    gained = np.maximum(settings.margin_rate * known.takings, 0.0)
-    if len(known) < FEWEST_ROWS or int(np.sum(gained > 0)) < FEWEST_BUYS:
-        return None
-    if kind == MarginForest.kind:
-        return replace(_rule(known, settings), forest=_forest(known, settings))
-    purchases = _purchases(known, settings)
-    return None if purchases is None else replace(_rule(known, settings), purchases=purchases)
+def _learner(
+    kind: str, rule: MarginModel, known: MarginRows, settings: MarginSettings
+) -> MarginModel | None:
+    """Another kind, around the rule, which knows the usual margin; None: nothing to learn from."""
+    if kind == BgNbd.kind:
+        purchases = _purchases(known, settings)
+        return None if purchases is None else replace(rule, purchases=purchases)
+    forest = _forest(known, settings)
+    return None if forest is None else replace(rule, forest=forest)
 
 
-def _forest(known: MarginRows, settings: MarginSettings) -> MarginForest:
+def _forest(known: MarginRows, settings: MarginSettings) -> MarginForest | None:
     margin = settings.margin_rate * known.takings
     gained = np.maximum(margin, 0.0)  # such a forest knows no losses
+    if not gained.any():
+        return None
     rows = np.where(known.clocks, 0.0, known.rows)
-    forest = fit_money_forest(rows, gained, settings.names, settings.growth)
+    plain = MarginForest(fit_money_forest(rows, gained, settings.names, settings.growth), 0.0)
+    said = float(plain.expected(rows, settings.names).sum())
     # Refunds beyond all orders would have no logarithm; nothing is then expected of anybody.
-    left = max(float(margin.sum()) / float(gained.sum()), 1e-6)
-    return MarginForest(forest, math.log(left))
+    return replace(plain, log_factor=math.log(max(float(margin.sum()) / said, 1e-6)))
 
 
 def _purchases(known: MarginRows, settings: MarginSettings) -> PurchaseMargin | None:
@@ -272,12 +276,16 @@ def _choice(
 
 
 def _intervals(
-    known: MarginRows, kind: str, settings: MarginSettings, rng: Generator
+    known: MarginRows, kind: str, rule: MarginModel, settings: MarginSettings, rng: Generator
 ) -> Intervals | None:
     """Bands of the kind that serves, learned and asked by halves of the customers."""
 
     def foretell(inside: NDArray[np.bool_]) -> FloatArray | None:
-        model = _learner(kind, known.at(~inside), settings)
+        outside = known.at(~inside)
+        if kind == RULE:
+            model: MarginModel | None = _rule(outside, settings)
+        else:
+            model = _learner(kind, rule, outside, settings)
         return None if model is None else model.expected(known.rows[inside], settings.names)
 
     if len(np.unique(known.customers)) < CUSTOMERS_PER_BAND:

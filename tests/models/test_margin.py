@@ -1,8 +1,15 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from models.btyd import ORDER_FACTS, BgNbd
 from models.classifier import WrongRows
+from models.forest import Forest
 from models.margin import MarginModel
+from models.margin_interval import Intervals
+from models.margin_kinds import MarginForest, PurchaseMargin
+from models.model import DamagedModel
 
 NAMES = ("days_since_last_order", "spend_365d", "days_since_first_order")
 MODEL = MarginModel(
@@ -55,3 +62,36 @@ def test_refunds_beyond_orders_are_worth_nothing_not_less() -> None:
 def test_a_missing_feature_is_named() -> None:
     with pytest.raises(WrongRows, match="no feature 'spend_365d' among the 2 given"):
         MODEL.usual(np.zeros((1, 2)), ("days_since_last_order", "days_since_first_order"))
+
+
+def test_the_parts_of_the_rule_add_up_in_money() -> None:
+    rows = np.array([[29.0, 200.0, 100.0], [60.0, 20.0, 365.0], [np.nan, 0.0, np.nan]])
+    parts = MODEL.contributions(rows, NAMES)
+    np.testing.assert_allclose(parts.sum(axis=1), MODEL.expected(rows, NAMES), rtol=1e-12)
+    # Two factors, each counted before and after the other: everyone's 11.2 times 3 / 11.2.
+    usual, alike = 28 * 0.4, 3.0 / (28 * 0.4)
+    spend = (19.6 - usual) * (0.9 + alike) / 2
+    silence = (0.9 - alike) * (19.6 + usual) / 2
+    assert parts[0].tolist() == pytest.approx([silence, spend, 0.0, 3.0])
+    plain = MarginModel(0.5, 28, 100.0, 0.4, (), (), 1.0, 0.0)
+    said = plain.contributions(rows, NAMES)
+    np.testing.assert_allclose(said.sum(axis=1), plain.expected(rows, NAMES), rtol=1e-12)
+    assert said[:, 0].tolist() == [0.0, 0.0, 0.0]
+
+
+def test_no_interval_is_known_without_bands() -> None:
+    assert MODEL.interval(10.0) is None
+    known = replace(MODEL, intervals=Intervals(0.9, (), (0.5,), (2.0,), 0.1))
+    assert known.interval(10.0) == (5.0, 20.0)
+
+
+def test_a_margin_has_one_model() -> None:
+    forest = MarginForest(Forest("tree"), 0.0)
+    model = BgNbd(1.0, 9.0, 0.5, 2.0, 28.0, "presence", ORDER_FACTS, (3.0, 100.0, 30.0))
+    purchases = PurchaseMargin(model, 10.0, 2.0, 0.5)
+    assert replace(MODEL, forest=forest).served_by == "lightgbm"
+    assert replace(MODEL, purchases=purchases).served_by == "bg_nbd"
+    with pytest.raises(DamagedModel, match="a margin by a forest and by purchases; must be one"):
+        replace(MODEL, forest=forest, purchases=purchases)
+    with pytest.raises(DamagedModel, match="2 factors for 2 edges of recency bands; must be one"):
+        replace(MODEL, edges=(1.0, 2.0))

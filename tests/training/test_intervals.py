@@ -1,72 +1,75 @@
-"""Intervals over customers against closed forms and against doing it the long way."""
-
 import numpy as np
 import pytest
-from sklearn.metrics import roc_auc_score
 
-from training.metrics import (
-    auc_difference,
-    calibration_difference,
-    calibration_error,
-    mean_interval,
-)
+from training.intervals import SHARE, conformal_intervals, ends_of, unseen_predictions
 
 
-def drawn(seed: int, n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Answers, good scores, worse scores and weights of n rows."""
-    rng = np.random.default_rng(seed)
-    hidden = rng.normal(size=n)
-    answers = (rng.random(n) < 1 / (1 + np.exp(-hidden))).astype(np.int8)
-    good = 1 / (1 + np.exp(-hidden - rng.normal(size=n) / 2))
-    worse = 1 / (1 + np.exp(-hidden - 2 * rng.normal(size=n)))
-    return answers, good, worse, rng.uniform(0.5, 2, n)
+def test_ends_leave_as_much_beyond_either_side() -> None:
+    values = np.random.default_rng(1).permutation(np.arange(1, 2001).astype(float))
+    low, high = ends_of(values, customers=2000)
+    assert (np.sum(values < low), np.sum(values > high)) == (99, 100)
 
 
-def test_the_interval_of_a_mean_is_that_of_its_standard_error() -> None:
-    values = np.random.default_rng(3).normal(5, 2, 2000)
-    found = mean_interval(np.arange(2000), values, np.random.default_rng(1))
-    half = 1.96 * values.std() / np.sqrt(2000)
-    assert found.difference == pytest.approx(values.mean())
-    assert (found.high - found.low) / 2 == pytest.approx(half, rel=0.15)
+def test_where_nothing_lies_below_all_that_may_be_outside_is_above() -> None:
+    values = np.concatenate([np.zeros(400), np.arange(1, 601)]).astype(float)
+    low, high = ends_of(values, customers=1000)
+    assert low == 0.0
+    assert np.mean(values <= high) == pytest.approx(SHARE, abs=0.002)
 
 
-def test_rows_of_one_customer_count_as_one() -> None:
-    values = np.random.default_rng(3).normal(5, 2, 500)
-    alone = mean_interval(np.arange(500), values, np.random.default_rng(1))
-    tenfold = mean_interval(
-        np.repeat(np.arange(500), 10), np.repeat(values, 10), np.random.default_rng(1)
-    )
-    assert (tenfold.low, tenfold.high) == pytest.approx((alone.low, alone.high))
+def test_few_customers_move_the_ends_out() -> None:
+    values = np.arange(1000.0)
+    many, few = ends_of(values, customers=1000), ends_of(values, customers=50)
+    assert few[1] - few[0] > many[1] - many[0]
+    assert ends_of(values, customers=9) == (0.0, 999.0)
 
 
-def test_a_difference_of_areas_is_that_of_scikit_learn() -> None:
-    answers, good, worse, weights = drawn(7, 1500)
-    found = auc_difference(np.arange(1500), answers, good, worse, np.random.default_rng(1), weights)
-    expected = roc_auc_score(answers, good, sample_weight=weights) - roc_auc_score(
-        answers, worse, sample_weight=weights
-    )
-    assert found.difference == pytest.approx(expected)
-    assert 0 < found.low < expected < found.high
+@pytest.mark.parametrize("buys", [1.0, 0.4])
+def test_new_customers_fall_inside_as_often_as_meant(buys: float) -> None:
+    # Four rows a customer, alike but for noise, with more spread where more is expected.
+    inside, by_band = [], np.zeros((20, 5))
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        customers = np.repeat(np.arange(3000), 4)
+        expected = np.repeat(rng.gamma(2.0, 10.0, 3000), 4)
+        luck = np.repeat(rng.gamma(4.0, 0.25, 3000), 4)
+        comes = rng.random(12_000) < buys
+        margin = np.where(comes, expected * luck * rng.gamma(4.0, 0.25, 12_000) / buys, 0.0)
+        known = customers < 1500
+        found = conformal_intervals(expected[known], margin[known], customers[known])
+        assert found is not None
+        assert len(found.edges) == 9
+        low, high = found.around(expected[~known])
+        held = (margin[~known] >= low) & (margin[~known] <= high)
+        assert (low <= expected[~known]).all()
+        assert (expected[~known] <= high).all()
+        inside.append(held.mean())
+        fifth = np.argsort(np.argsort(expected[~known])) * 5 // len(held)
+        by_band[seed] = [held[fifth == each].mean() for each in range(5)]
+    assert np.mean(inside) == pytest.approx(SHARE, abs=0.01)
+    np.testing.assert_allclose(by_band.mean(axis=0), SHARE, atol=0.015)
 
 
-def test_a_paired_difference_is_surer_than_either_area() -> None:
-    answers, good, _, _ = drawn(7, 1500)
-    nearly = good + np.random.default_rng(2).normal(0, 0.01, 1500)
-    found = auc_difference(np.arange(1500), answers, nearly, good, np.random.default_rng(1))
-    assert found.high - found.low < 0.01
+def test_few_customers_have_no_interval_and_equal_expectations_one_band() -> None:
+    people = np.repeat(np.arange(49), 3)
+    assert conformal_intervals(np.ones(147), np.ones(147), people) is None
+    people = np.arange(600)
+    margin = np.random.default_rng(2).gamma(2.0, 5.0, 600)
+    found = conformal_intervals(np.full(600, 10.0), margin, people)
+    assert found is not None
+    assert (found.edges, len(found.low)) == ((), 1)
 
 
-@pytest.mark.parametrize("is_weighted", [False, True])
-def test_a_difference_of_calibration_errors(is_weighted: bool) -> None:
-    answers, good, worse, weights = drawn(11, 3000)
-    own = weights if is_weighted else None
-    found = calibration_difference(
-        np.arange(3000), answers, worse, good, np.random.default_rng(1), own
-    )
-    gap = calibration_error(answers, worse, own) - calibration_error(answers, good, own)
-    assert found.difference == pytest.approx(gap)
-    assert 0.05 < found.low < gap < found.high
-    same = calibration_difference(
-        np.arange(3000), answers, good, good, np.random.default_rng(1), own
-    )
-    assert (same.difference, same.low, same.high) == (0, 0, 0)
+def test_nobody_is_foretold_by_what_their_own_rows_taught() -> None:
+    customers = np.random.default_rng(3).integers(0, 40, 400)
+    taught = []
+
+    def foretell(inside: np.ndarray) -> np.ndarray:
+        taught.append(set(customers[~inside]) & set(customers[inside]))
+        return np.flatnonzero(inside).astype(float)
+
+    found = unseen_predictions(customers, foretell, np.random.default_rng(4))
+    assert taught == [set(), set()]
+    assert found is not None
+    assert found.tolist() == list(range(400))
+    assert unseen_predictions(customers, lambda inside: None, np.random.default_rng(4)) is None
