@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from features.definitions import FEATURES
 from features.home import Home
 from models.bundle_files import load_bundle
+from models.bundle_trial import try_in_child
 from serving.store import Store
 from serving.succession import FORCED, PROMOTED, ROLLED_BACK
 from training.evaluate import Comparison, compare
@@ -86,6 +87,6 @@ def roll_back(home: Home) -> tuple[str, str]:
                 f"{home.path}: nothing to roll back to, {now}; "
                 "put another into service with `nextbest promote BUNDLE`"
             )
-        load_bundle(home.bundles / previous, FEATURES)
+        load_bundle(home.bundles / previous, FEATURES, trial=try_in_child)
         store.set_champion(previous, ROLLED_BACK)
     return champion, previous
