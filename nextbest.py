@@ -278,6 +278,12 @@ def train(
 @app.command()
 def evaluate(
     bundle: BundleArgument = None,
+    holdout: Annotated[
+        bool, typer.Option("--holdout", help="What the programme is worth, by the holdout.")
+    ] = False,
+    detect: Annotated[
+        float | None, typer.Option(help="With --holdout: money a customer worth finding.")
+    ] = None,
     home: HomeOption = DEFAULT_HOME,
     as_of: AsOfOption = None,
     as_json: JsonOption = False,
@@ -289,6 +295,12 @@ def evaluate(
 
     place = Home(home)
     now = looked_from(place, as_of)
+    if holdout:
+        from training.holdout import holdout_report
+
+        report = holdout_report(place, now, detect)
+        show(report.lines(), report.record(), as_json)
+        return
     found = compare(place, named_bundle(place, bundle), now, Narrator(quiet=as_json))
     show([*comparison_lines(found), verdict_line(found)], comparison_record(found), as_json)
 

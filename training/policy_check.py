@@ -1,7 +1,7 @@
 """The check of a new catalog, policy or bundle against the log, before it is let loose."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -33,8 +33,8 @@ from training.rewards import opt_outs_after
 
 FloatArray = NDArray[np.float64]
 
-# A decision takes some milliseconds to decide again; so many are as good as all of them.
-MOST_REPLAYED: Final = 10_000
+# A decision takes some milliseconds to decide again, and it is decided twice: a minute or two.
+MOST_REPLAYED: Final = 5_000
 FEWEST_CUSTOMERS: Final = 2  # for an interval
 STAGE: Final = "stage"
 NOT_STATED: Final = "(not stated)"
@@ -157,7 +157,7 @@ def check_policy(home: Home, change: Change, as_of: int, narrator: Narrator) -> 
         group=change.group,
         groups=rates,
         gates=(*judgement.gates, *fair),
-        notes=notes,
+        notes=(*notes, *_guessed(evidence)),
     )
 
 
@@ -210,11 +210,19 @@ def _to_replay(found: Gathered, pair: _Pair) -> tuple[LoggedDecisions, tuple[str
             f"replayed {len(decisions):,} of them, customers chosen by the hash of their ids"
         )
     decisions = with_names(decisions, tuple(pair.new.catalog.communications))
-    never = decisions.probabilities.max(axis=0, initial=0.0) == 0
-    names = [name for name, one in zip(decisions.names, never, strict=True) if one]
-    if names:
-        notes.append(f"never tried by lot: {', '.join(names)}; what they bring is a guess")
     return decisions, tuple(notes)
+
+
+def _guessed(evidence: Evidence) -> Iterator[str]:
+    """What the new policy would send although no lot ever tried it."""
+    log = evidence.log
+    tried = log.probabilities.max(axis=0, initial=0.0) > 0
+    for place in np.flatnonzero(~tried & (evidence.new.sum(axis=0) > 0)).tolist():
+        share = 100 * float(evidence.new[:, place].mean())
+        yield (
+            f"{log.names[place]}: {share:.1f} % of decisions, though never tried by lot; what it "
+            "brings is a guess"
+        )
 
 
 def _some(decisions: LoggedDecisions) -> LoggedDecisions:
