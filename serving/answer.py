@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from features.home import About
+from models.bundle import EXPECTED_MARGIN
 from models.expectation import Reason, Score
 from models.language import ENGLISH, Language, language_of
 from serving.records import Candidate, Decision
@@ -108,6 +109,8 @@ def answer(decision_id: str, decision: Decision, surroundings: Surroundings) -> 
             for refusal in decision.refusals
         ],
         "consent": {"basis": decision.consent.basis, "evidence": decision.consent.evidence},
+        "terms": decision.terms,
+        "human": decision.human,
         "fallback": decision.fallback,
         "note": say(decision.note),
         "bundle": versions.bundle,
@@ -136,9 +139,11 @@ def reason(found: Reason, say: Callable[[str], str]) -> dict[str, Json]:
 
 def score(found: Score, say: Callable[[str], str]) -> dict[str, Json]:
     """One score, rounded; where there is no value, the note says why."""
-    digits = MONEY_DIGITS if found.name == "expected_margin" else PROBABILITY_DIGITS
+    digits = MONEY_DIGITS if found.name == EXPECTED_MARGIN else PROBABILITY_DIGITS
     return {
         "value": None if found.value is None else round(found.value, digits),
+        "low": None if found.low is None else round(found.low, digits),
+        "high": None if found.high is None else round(found.high, digits),
         "window_days": found.window_days,
         "base_rate": round(found.base_rate, digits),
         "served_by": found.served_by,
@@ -163,6 +168,8 @@ def flat(content: Mapping[str, Json]) -> dict[str, Json]:
     for name, found in tables(content["scores"]).items():
         fields[name] = found["value"]
         fields[f"{name}_served_by"] = found["served_by"]
+        if name == EXPECTED_MARGIN:
+            fields |= {f"{name}_low": found["low"], f"{name}_high": found["high"]}
     reasons = [str(reason["text"]) for reason in rows(content["reasons"])]
     for place in range(FLAT_REASONS):
         fields[f"reason_{place + 1}"] = reasons[place] if place < len(reasons) else ""

@@ -168,6 +168,7 @@ def settle(proposal: Proposal, engine: Engine, ledger: Ledger, uniform: float) -
         timing = timing_of_message(entry, policy, as_of, ledger.traits.get(TIME_ZONE, ""))
         over = over_at(entry, engine.catalog, customer.last_at, ledger, as_of)
         timing = timing.ended_by(over)
+    listed = engine.catalog.communications.get(name)
 
     return Decision(
         customer_id=customer.customer_id,
@@ -186,6 +187,8 @@ def settle(proposal: Proposal, engine: Engine, ledger: Ledger, uniform: float) -
         reconsider_at=timing.reconsider_at,
         valid_until=timing.valid_until,
         versions=engine.versions,
+        terms="" if listed is None else listed.terms,
+        human=listed is not None and listed.human,
     )
 
 

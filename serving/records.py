@@ -246,6 +246,10 @@ class Decision:
         The whole vector over the allowed set, conditional on the arm; sums to 1.
     ranked : tuple of Candidate
         The allowed set, best first, `no_contact` included.
+    terms : str
+        Conditions of the offer that was chosen; empty where there is none.
+    human : bool
+        Whether what was chosen is a task for a person.
     """
 
     customer_id: str
@@ -266,6 +270,8 @@ class Decision:
     versions: Versions
     fallback: bool = False
     note: str = ""
+    terms: str = ""
+    human: bool = False
 
     @property
     def selection_probability(self) -> float:

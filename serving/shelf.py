@@ -2,6 +2,7 @@
 
 from dataclasses import asdict
 
+from features.signals import MINUTE
 from serving.answer import Json, Surroundings, time_text
 from serving.catalog import Communication
 from serving.engine import Engine
@@ -31,6 +32,13 @@ def communication(entry: Communication) -> dict[str, Json]:
         "requires_flags": list(entry.requires_flags),
         "blocked_by_flags": list(entry.blocked_by_flags),
         "where": [condition.text for condition in entry.where],
+        "trigger": [] if entry.moment is None else list(entry.moment.trigger),
+        "after": "" if entry.moment is None else entry.moment.after,
+        "delay_minutes": 0 if entry.moment is None else entry.moment.delay // MINUTE,
+        "cancel_on": [] if entry.moment is None else list(entry.moment.cancel_on),
+        "terms": entry.terms,
+        "approved": entry.approved,
+        "human": entry.human,
         "cost": entry.cost,
         "window_days": entry.window_days,
         "prior": {

@@ -30,7 +30,9 @@ MADE = Decision(
         {
             "churn_risk": Score("churn_risk", 0.721349, 28, 0.128, "lightgbm"),
             "repurchase_likelihood": Score("repurchase_likelihood", None, 7, 0.4, "recency", "why"),
-            "expected_margin": Score("expected_margin", 12.3456, 28, 10.0, "recency"),
+            "expected_margin": Score(
+                "expected_margin", 12.3456, 28, 10.0, "recency", low=0.0, high=30.6718
+            ),
         },
         3.0,
         tuple(Reason("RECENCY", "churn_risk", 19.04, "raises", f"Sentence {i}.") for i in range(2)),
@@ -50,7 +52,7 @@ def test_the_answer_has_the_names_of_the_contract_in_their_order() -> None:
         "decision_id customer_id as_of decided_at valid_until communication name channel class "
         "arm selection_probability not_before reconsider_at expected_effect standard_error cost "
         "fatigue weight expected_net currency effect_basis evidence stage flags scores reasons "
-        "alternatives refusals consent fallback note bundle catalog policy data"
+        "alternatives refusals consent terms human fallback note bundle catalog policy data"
     )
     assert list(answer("dec_1", MADE, SHOP)) == names.split()
 
@@ -69,13 +71,16 @@ def test_numbers_are_rounded_and_words_kept() -> None:
     assert (content["expected_effect"], content["standard_error"]) == (1.23, 0.57)
     assert content["scores"]["churn_risk"] == {
         "value": 0.7213,
+        "low": None,
+        "high": None,
         "window_days": 28,
         "base_rate": 0.128,
         "served_by": "lightgbm",
         "note": "",
     }
     assert content["scores"]["repurchase_likelihood"]["value"] is None
-    assert content["scores"]["expected_margin"]["value"] == 12.35
+    margin = content["scores"]["expected_margin"]
+    assert (margin["low"], margin["value"], margin["high"]) == (0.0, 12.35, 30.67)
     assert content["reasons"][0]["points"] == 19.0
     assert content["alternatives"] == [{"communication": "no_contact", "expected_net": 0.0}]
     assert content["consent"] == {"basis": "assumed", "evidence": None}
@@ -88,6 +93,8 @@ def test_the_flat_form_has_no_nesting() -> None:
     assert fields["flags"] == "cart_open, high_value"
     assert fields["churn_risk"] == 0.7213
     assert fields["churn_risk_served_by"] == "lightgbm"
+    assert (fields["expected_margin_low"], fields["expected_margin_high"]) == (0.0, 30.67)
+    assert "churn_risk_low" not in fields
     assert fields["repurchase_likelihood"] is None
     assert [fields[f"reason_{i}"] for i in (1, 2, 3, 4)] == ["Sentence 0.", "Sentence 1.", "", ""]
     assert fields["alternatives"] == "no_contact"
