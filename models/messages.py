@@ -18,6 +18,7 @@ from typing import Final
 from models.language import Language
 
 _ENTRY: Final = re.compile(r'(msgctxt|msgid_plural|msgid|msgstr(?:\[(\d)\])?)\s+(".*")')
+_QUOTED: Final = re.compile(r'"(?:[^"\\]|\\[nt"\\])*"')
 _HEADER: Final = ""
 _MO_MAGIC: Final = 0x950412DE  # GNU gettext manual, "The Format of GNU MO Files"
 
@@ -134,13 +135,11 @@ def _fields(path: Path) -> Iterable[dict[str, str]]:
 
 
 def _unquoted(path: Path, number: int, text: str) -> str:
-    try:
-        found = ast.literal_eval(text)
-    except (ValueError, SyntaxError) as error:
+    if not _QUOTED.fullmatch(text):
         raise InvalidMessages(
             f"{path.name}, line {number}: {text[:40]}; must be one text in double quotes"
-        ) from error
-    return str(found)
+        )
+    return str(ast.literal_eval(text))
 
 
 def _require_placeholders(path: Path, message: Message) -> None:
