@@ -163,14 +163,15 @@ def nudged_numbers(files: Files, rng: np.random.Generator) -> None:
     forests = [name for name in files if name.endswith(".lgb")]
     if forests and rng.random() < 0.5:
         line_of = r"^(?:leaf_value|threshold)=(.+)$"
-        text = files[forests[0]].decode()
+        forest = _any(sorted(forests), rng)
+        text = files[forest].decode()
         found = list(re.finditer(line_of, text, re.MULTILINE))
         line = found[rng.integers(len(found))]
         entries = line[1].split(" ")
         place = rng.integers(len(entries))
         entries[place] = repr(float(entries[place]) * (1 + 10 ** -float(rng.integers(1, 6))))
         edited = text[: line.start(1)] + " ".join(entries) + text[line.end(1) :]
-        files[forests[0]] = _sized_again(edited).encode()
+        files[forest] = _sized_again(edited).encode()
         return
     name, value = _json_file(files, rng)
     places = list(_numbers_in(value))

@@ -16,7 +16,7 @@ import tempfile
 import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from time import perf_counter
 from typing import Final
@@ -28,7 +28,13 @@ from numpy.typing import NDArray
 
 from features.definitions import FEATURES
 from models.btyd import ORDER_FACTS, BgNbd, ParetoNbd
-from models.bundle import Bundle, Golden, predictions, with_golden_rows
+from models.bundle import (
+    Bundle,
+    Golden,
+    predictions,
+    with_golden_answers,
+    with_golden_rows,
+)
 from models.bundle_files import DamagedBundle, load_bundle, write_bundle
 from models.bundle_trial import try_in_child
 from models.classifier import (
@@ -41,6 +47,9 @@ from models.classifier import (
 )
 from models.effects import STATE, TERMS, EffectModels
 from models.margin import MarginModel
+from models.margin_interval import Intervals
+from models.margin_kinds import OBJECTIVE as MARGIN_OBJECTIVE
+from models.margin_kinds import MarginForest, PurchaseMargin
 from models.model import Model
 from models.targets import CHURN, PROMOTER, REPURCHASE, load_targets
 
@@ -68,12 +77,24 @@ def sound_bundles() -> tuple[Bundle, Bundle]:
     known = {"window_days": 28.0, "features": ORDER_FACTS, "reference": reference}
     bg = BgNbd(r=0.6, alpha=20.0, a=0.8, b=2.4, outcome="absence", **known)
     pareto = ParetoNbd(r=0.6, alpha=20.0, s=0.6, beta=80.0, outcome="presence", **known)
-    first: tuple[Model, ...] = (_forest(rows, rng), regression, rule)
+    first: tuple[Model, ...] = (_forest(rows, "binary", rng), regression, rule)
     second: tuple[Model, ...] = (bg, pareto, BaseRate(-0.4))
-    return _bundle(first, rows, _effects(rng)), _bundle(second, rows, None)
+    by_forest = MarginForest(_forest(rows, MARGIN_OBJECTIVE, rng), log_factor=-0.1)
+    by_purchases = PurchaseMargin(bg, worth=8.0, prior_orders=3.0, margin_rate=0.5)
+    intervals = Intervals(0.9, (5.0, 20.0), (0.0, 0.0, 0.3), (4.0, 3.0, 2.0), 0.5)
+    plain = MarginModel(0.5, 28, 56.0, 0.5, (7.0, 28.0), (1.0, 0.8, 0.1), 0.05, 12.0)
+    sound = replace(_bundle(first, rows), effects=_effects(rng))
+    return (
+        with_golden_answers(
+            replace(sound, margin=replace(plain, forest=by_forest, intervals=intervals))
+        ),
+        with_golden_answers(
+            replace(_bundle(second, rows), margin=replace(plain, purchases=by_purchases))
+        ),
+    )
 
 
-def _bundle(models: tuple[Model, ...], rows: FloatArray, effects: EffectModels | None) -> Bundle:
+def _bundle(models: tuple[Model, ...], rows: FloatArray) -> Bundle:
     scores = (CHURN, REPURCHASE, PROMOTER)
     bundle = Bundle(
         as_of=1_700_000_000_000_000,
@@ -89,21 +110,23 @@ def _bundle(models: tuple[Model, ...], rows: FloatArray, effects: EffectModels |
         metrics=(),
         notes=("Made to be damaged.",),
         golden=Golden((), {}),
-        effects=effects,
     )
     return with_golden_rows(bundle, rows)
 
 
-def _forest(rows: FloatArray, rng: np.random.Generator) -> Forest:
-    answers = (np.nan_to_num(rows[:, 0], nan=60.0) + rng.normal(0, 10, len(rows)) > 20.0) * 1
-    parameters = {
-        "objective": "binary",
+def _forest(rows: FloatArray, objective: str, rng: np.random.Generator) -> Forest:
+    days = np.nan_to_num(rows[:, 0], nan=60.0) + rng.normal(0, 10, len(rows))
+    name, *settings = objective.split(" ")
+    parameters: dict[str, object] = {
+        "objective": name,
         "num_leaves": 8,
         "min_data_in_leaf": 10,
         "num_threads": 1,
         "deterministic": True,
         "verbosity": -1,
     }
+    parameters |= dict(setting.split(":") for setting in settings)
+    answers = (days > 20.0) * 1 if objective == "binary" else np.maximum(days, 0.0)
     data = lightgbm.Dataset(rows, label=answers, feature_name=list(FEATURES.names))
     return Forest(lightgbm.train(parameters, data, num_boost_round=20).model_to_string())
 

@@ -78,6 +78,14 @@ def test_every_way_to_end_has_its_words() -> None:
     assert ended_by("import time; time.sleep(60)", 0.5) == "took longer than 0.5 s"
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no limits of this kind")
+def test_a_trial_has_little_time() -> None:
+    program = (
+        "from models.bundle_trial import limit_resources\nlimit_resources(1)\nwhile True: pass"
+    )
+    assert verdict_of((sys.executable, "-c", program)) == "was ended by SIGXCPU"
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits the address space")
 def test_a_trial_has_little_memory() -> None:
     program = (
