@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from models.model import FloatArray
+from models.tree_sums import leaf_sums
 
 if TYPE_CHECKING:
     from lightgbm import Booster
@@ -31,7 +32,7 @@ class Forest:
 
     def raw_log_odds(self, rows: FloatArray, names: tuple[str, ...]) -> FloatArray:
         """Sum of the leaves, some hundred times faster than the contributions; shape (n,)."""
-        return np.asarray(_booster(self.text).predict(rows, raw_score=True, num_threads=1))
+        return leaf_sums(self.text, rows)
 
 
 # A service holds one bundle, or two for the moment in which one takes over from the other.

@@ -189,6 +189,8 @@ def _checked_depth(number: int, values: dict[str, list[float]]) -> int:
     if min(leaf_rows) < 1:
         raise _damaged(f"tree {number} has a leaf without rows", "one at least")
     splits, leaves = len(left), len(leaf_rows)
+    if not splits:
+        return 0  # the root is the leaf: there was nothing worth a split
     todo, depth, met = [(0 if splits else -1, 0)], 0, 0
     while todo:
         node, above = todo.pop()

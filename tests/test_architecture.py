@@ -25,7 +25,7 @@ HOMES = {
     "lightgbm": {"models/forest.py", "training/forest.py", "training/registry.py"},
     "matplotlib": {"training/pictures.py"},
     "mlflow": {"training/registry.py"},
-    "numba": {"features/kernel.py"},
+    "numba": {"features/kernel.py", "models/tree_sums.py"},
     "shap": {"training/pictures.py"},
     "sklearn": {"training/baselines.py"},
     "sqlalchemy": {
