@@ -30,6 +30,8 @@ OUTCOMES: Final = ("absence", "presence")
 
 # Shapley's weight for a group of 0, 1 or 2 facts of 3 that are known before.
 _WEIGHTS: Final = (1 / 3, 1 / 6, 1 / 3)
+# Of the mean over the chance to stop: right to 1e-9.
+_NODES: Final = 64
 # Below these nothing changes but the rounding, and no logarithm is of zero.
 _TINY: Final = 1e-300
 
@@ -121,13 +123,18 @@ class BgNbd:
         ``(1 - (A / (A + p window)) ** (r + x)) / p`` with ``A = alpha + T``. Summed as that, it
         has no 2F1 that is undefined at a = 1.
         """
-        rate, power = self.alpha + seen.watched, self.r + seen.repeats
-        total = np.zeros(len(power))
-        for x in np.unique(seen.repeats):
-            same = seen.repeats == x
-            p, weights = _beta_nodes(self.a, self.b + float(x))
-            grown = np.log1p(p * window / rate[same, None])
-            total[same] = (-np.expm1(-power[same, None] * grown) / p) @ weights
+        total = np.zeros(len(seen.repeats))
+        # A beta(a, b + x) is a beta(a, b + few) with the weight (1 - p) ** (x - few); one set of
+        # nodes serves from each power of two to the next.
+        bands = np.floor(np.log2(np.maximum(seen.repeats, 0.5)))
+        for band in np.unique(bands):
+            same = bands == band
+            few = 2.0**band if band >= 0 else 0.0
+            p, weights = _beta_nodes(self.a, self.b + few)
+            x, watched = seen.repeats[same, None], seen.watched[same, None]
+            known = weights * np.exp((x - few) * np.log1p(-p))
+            bought = -np.expm1(-(self.r + x) * np.log1p(p * window / (self.alpha + watched))) / p
+            total[same] = (known * bought).sum(axis=1) / known.sum(axis=1)
         return np.asarray(self.alive(seen) * total)
 
     def _log_gone(self, seen: Purchases) -> FloatArray:
@@ -253,27 +260,30 @@ def _log_odds(model: Btyd, facts: FloatArray) -> FloatArray:
 
 # The same for all who bought equally often, and their number is small.
 @lru_cache(maxsize=1024)
+# A dozen a model, asked for again and again.
+@lru_cache(maxsize=64)
 def _beta_nodes(a: float, b: float) -> tuple[FloatArray, FloatArray]:
     """Nodes and weights, which add up to 1, of the mean over a beta distribution.
 
     Gauss-Jacobi by the eigenvalues of its three-term recurrence. Source: Golub and Welsch (1969).
     """
-    n = np.arange(1.0, 64.0)
     left, right = b - 1.0, a - 1.0  # exponents of (1 - p) and of p
     both = left + right
-    diagonal = np.empty(64)
+    k = np.arange(1.0, _NODES)
+    diagonal = np.empty(_NODES)
     diagonal[0] = (right - left) / (both + 2.0)
-    diagonal[1:] = (right**2 - left**2) / ((2 * n + both) * (2 * n + both + 2.0))
-    beside = np.empty(63)
+    diagonal[1:] = (right**2 - left**2) / ((2 * k + both) * (2 * k + both + 2.0))
+    beside = np.empty(_NODES - 1)
     beside[0] = 4.0 * (1 + left) * (1 + right) / ((2 + both) ** 2 * (3 + both))
-    k = n[1:]
+    k = k[1:]
     beside[1:] = (
         4.0 * k * (k + left) * (k + right) * (k + both)
         / ((2 * k + both) ** 2 * (2 * k + both + 1) * (2 * k + both - 1))
     )  # fmt: skip
     root = np.sqrt(beside)
     places, vectors = np.linalg.eigh(np.diag(diagonal) + np.diag(root, 1) + np.diag(root, -1))
-    return np.maximum(0.5 * (1.0 + places), _TINY), vectors[0] ** 2
+    p = np.clip(0.5 * (1.0 + places), _TINY, 1.0 - 1e-15)
+    return p, vectors[0] ** 2
 
 
 def _require_sound(model: Btyd, positive: tuple[str, ...]) -> None:
