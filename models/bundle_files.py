@@ -191,7 +191,7 @@ def _contents(bundle: Bundle) -> dict[str, str]:
     if bundle.effects is not None:
         contents[EFFECTS] = _json(effects_tables(bundle.effects))
     for name, classifier in bundle.classifiers.items():
-        model = asdict(classifier.model)
+        model = asdict(classifier.model)  # type: ignore[call-overload]  # each kind is a dataclass
         if isinstance(classifier.model, Forest):
             contents[f"{name}.lgb"] = model.pop("text")
         contents[f"{name}.json"] = _json(
@@ -268,8 +268,9 @@ def _classifier(
     if file.kind == Forest.kind:
         if text is None:
             raise DamagedModel(f"file '{name}.lgb' is missing")
-        parts["text"] = text.decode("ascii")
-        check_forest(parts["text"], names)
+        whole = text.decode("ascii")
+        check_forest(whole, names)
+        parts["text"] = whole
     return Classifier(record(KINDS[file.kind], parts, where), names, file.calibration)
 
 

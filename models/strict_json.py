@@ -83,7 +83,7 @@ def record(kind: type[Record], value: object, where: str) -> Record:
         If a field is missing, unknown, or of another type.
     """
     found = table(value, where)
-    types_of = _types_of(kind)
+    types_of = _types_of(typing.cast(type[object], kind))
     if set(found) != set(types_of):
         raise DamagedModel(
             f"{where}: {kind.__name__} has {_listed(found)}; must have {_listed(types_of)}"
