@@ -9,7 +9,7 @@ table of fitters in `training.candidates`.
 """
 
 import math
-from typing import ClassVar, Protocol, runtime_checkable
+from typing import ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,7 +53,6 @@ class Model(Protocol):
         ...
 
 
-@runtime_checkable
 class Direct(Protocol):
     """A kind that knows its log-odds sooner than what each feature adds to them."""
 
