@@ -2,6 +2,7 @@
 
 import datetime as dt
 from collections.abc import Iterator
+from functools import lru_cache
 from math import ceil, isnan
 from typing import Final
 
@@ -76,15 +77,24 @@ def _obstacles_of_journey(
     if customer.anonymous and entry.personal:
         yield Obstacle("visitor", phrase("the visitor is known by name"))
     if customer.stage not in entry.stages:
-        wanted = _either(entry.stages)
-        change = phrase("stage is {wanted}, not {stage}", wanted=wanted, stage=customer.stage)
-        yield Obstacle("stage", change)
+        yield _other_stage(entry.stages, customer.stage)
     if entry.requires_flags and not set(entry.requires_flags) & set(flags):
-        change = phrase("flag {flag} is up", flag=_either(entry.requires_flags))
-        yield Obstacle("flag_required", change)
+        yield _flag_down(entry.requires_flags)
     for flag in entry.blocked_by_flags:
         if flag in flags:
             yield Obstacle("flag_blocks", phrase("flag {flag} is down", flag=flag))
+
+
+# Made once: every decision needs dozens of them, and wording is most of what they cost.
+@lru_cache(maxsize=1024)
+def _other_stage(wanted: tuple[str, ...], stage: str) -> Obstacle:
+    change = phrase("stage is {wanted}, not {stage}", wanted=_either(wanted), stage=stage)
+    return Obstacle("stage", change)
+
+
+@lru_cache(maxsize=1024)
+def _flag_down(wanted: tuple[str, ...]) -> Obstacle:
+    return Obstacle("flag_required", phrase("flag {flag} is up", flag=_either(wanted)))
 
 
 def _obstacles_of_numbers(

@@ -6,6 +6,7 @@ signal that comes late, twice or out of order, or a restart, cannot leave a wron
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from features.signals import DAY, HOUR, MINUTE, SignalColumns, code
@@ -83,7 +84,7 @@ def obstacles_of_moment(
         return
     start = started(moment, last_at)
     if start is None:
-        yield Obstacle("trigger", phrase("{event} happens", event=_either(moment.trigger)))
+        yield _not_happened(moment.trigger)
         return
     yield from _obstacles_since(moment, start, last_at, as_of)
 
@@ -202,6 +203,11 @@ def _reached(
         return Start(start.began_at, last, step)
     closes = closes_at(moment, start)
     return Start(start.began_at, closes, step) if as_of >= closes else None
+
+
+@lru_cache(maxsize=1024)  # every decision needs dozens of them
+def _not_happened(trigger: tuple[str, ...]) -> Obstacle:
+    return Obstacle("trigger", phrase("{event} happens", event=_either(trigger)))
 
 
 def _either(words: tuple[str, ...]) -> str:
