@@ -19,6 +19,8 @@ SCORE_WORDS: Final = {
 
 class _Score(TypedDict):
     value: float | None
+    low: float | None
+    high: float | None
     window_days: int
     base_rate: float
     served_by: str
@@ -134,8 +136,14 @@ def _scores(found: _Answer) -> Iterator[str]:
         yield ""
         yield (
             f"Margin expected in {margin['window_days']} days: "
-            f"{margin['value']:.2f} {found['currency']}"
+            f"{margin['value']:.2f} {found['currency']}{_between(margin)}"
         )
+
+
+def _between(margin: _Score) -> str:
+    if margin["low"] is None or margin["high"] is None:
+        return ""
+    return f", for nine in ten such customers {margin['low']:.2f} to {margin['high']:.2f}"
 
 
 def _others(found: _Answer) -> Iterator[str]:

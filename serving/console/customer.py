@@ -102,6 +102,8 @@ class CustomerPage:
         Whether the answer is one that was given and logged.
     silence : str
         Why nothing is sent, where nothing is.
+    between : str
+        Between which the margin lies for nine such customers in ten; empty where not known.
     lever, fatigue : str
         The company's lever, and the price of repeated messages; empty where there is none.
     """
@@ -116,6 +118,7 @@ class CustomerPage:
     fatigue: str
     scores: tuple[ScoreShown, ...]
     margin: str
+    between: str
     others: tuple[OtherShown, ...]
     refusals: tuple[RefusalShown, ...]
     entries: tuple[Entry, ...]
@@ -207,6 +210,7 @@ def page_of(answer: Said, looking: Looking, signals: SignalColumns = EMPTY) -> C
             if score in answer["scores"]
         ),
         margin="" if value is None else words.money(value, currency),
+        between=("" if margin is None else words.between(margin["low"], margin["high"], currency)),
         others=tuple(
             OtherShown(
                 looking.title(one["communication"]),

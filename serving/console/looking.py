@@ -18,6 +18,8 @@ class SaidScore(TypedDict):
     """One score of an answer."""
 
     value: float | None
+    low: float | None
+    high: float | None
     window_days: int
     base_rate: float
     served_by: str

@@ -114,6 +114,13 @@ def money(amount: float, currency: str) -> str:
     return f"\N{MINUS SIGN}{text}" if round(amount, 2) < 0 else text
 
 
+def between(low: float | None, high: float | None, currency: str) -> str:
+    """The ends of an interval after a margin; empty where they are not known."""
+    if low is None or high is None:
+        return ""
+    return f"; for nine in ten such customers {money(low, currency)} to {money(high, currency)}"
+
+
 def day(moment: str) -> str:
     """A moment of ours as a day, and the time where it is not midnight: 1 Nov 2026, 08:00 UTC."""
     date, _, clock = moment.partition("T")

@@ -50,6 +50,10 @@ def test_money_and_days() -> None:
     assert words.money(1234.5, "EUR") == "1,234.50 EUR"
     assert words.money(-0.3, "EUR") == "\N{MINUS SIGN}0.30 EUR"
     assert words.money(-0.001, "EUR") == "0.00 EUR"
+    assert words.between(0.0, 8.5, "EUR") == (
+        "; for nine in ten such customers 0.00 EUR to 8.50 EUR"
+    )
+    assert words.between(None, None, "EUR") == ""
     assert words.day("2026-11-01T00:00:00Z") == "1 Nov 2026"
     assert words.day("2026-11-01T08:30:00Z") == "1 Nov 2026, 08:30 UTC"
     assert words.day("2026-02-09") == "9 Feb 2026"
