@@ -11,7 +11,6 @@ import types
 import typing
 from collections.abc import Mapping
 from dataclasses import fields
-from functools import lru_cache
 from typing import Final, TypeVar
 
 from models.model import DamagedModel
@@ -83,7 +82,7 @@ def record(kind: type[Record], value: object, where: str) -> Record:
         If a field is missing, unknown, or of another type.
     """
     found = table(value, where)
-    types_of = _types_of(typing.cast(type[object], kind))
+    types_of = _types_of(kind)
     if set(found) != set(types_of):
         raise DamagedModel(
             f"{where}: {kind.__name__} has {_listed(found)}; must have {_listed(types_of)}"
@@ -141,7 +140,6 @@ def _only(arguments: tuple[object, ...]) -> object:
     return kinds[0]
 
 
-@lru_cache(maxsize=64)
 def _types_of(kind: type[object]) -> dict[str, object]:
     hints = typing.get_type_hints(kind)
     return {field.name: hints[field.name] for field in fields(kind)}  # type: ignore[arg-type]
