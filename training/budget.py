@@ -23,7 +23,11 @@ FloatArray = NDArray[np.float64]
 
 MONEY: Final = "money"
 BISECTIONS: Final = 60  # halvings: beyond them nothing changes in a double
-MOST_TURNS: Final = 100  # between prices that move each other; few are ever needed
+# The last customer is indifferent at the lowest price. A step above, no rounding brings them back.
+STEP: Final = 1e-9
+ROUNDING: Final = 1e-12
+TURNS_BOTH_WAYS: Final = 8  # between prices that move each other; few are ever needed
+MOST_TURNS: Final = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,11 +145,16 @@ def market_prices(demand: Demand, limits: Mapping[str, float]) -> Prices:
     is taken then, and the limit itself stops the rest.
     """
     prices = dict.fromkeys(limits, 0.0)
-    for _ in range(MOST_TURNS):
-        before = dict(prices)
+    for turn in range(MOST_TURNS):
         for limit, most in limits.items():
-            prices[limit] = _cleared(demand, limit, most, prices)
-        if all(abs(prices[each] - before[each]) <= 1e-9 * (1 + before[each]) for each in limits):
+            # Prices may chase each other. After a while they only rise, in ever greater steps.
+            rising = turn >= TURNS_BOTH_WAYS
+            floor = prices[limit] if rising else 0.0
+            found = _cleared(demand, limit, most, (prices, floor))
+            step = STEP * 2.0 ** (turn - TURNS_BOTH_WAYS) if rising and found > floor else STEP
+            prices[limit] = found * (1 + step)
+        fit = all(_fits(demand, limit, most, prices) for limit, most in limits.items())
+        if fit and (turn >= TURNS_BOTH_WAYS or len(limits) == 1 or not any(prices.values())):
             break
     return Prices(
         money=prices.pop(MONEY, 0.0),
@@ -153,17 +162,25 @@ def market_prices(demand: Demand, limits: Mapping[str, float]) -> Prices:
     )
 
 
-def _cleared(demand: Demand, limit: str, most: float, prices: Mapping[str, float]) -> float:
-    """Lowest price of one limit, the others held."""
+def _cleared(
+    demand: Demand, limit: str, most: float, given: tuple[Mapping[str, float], float]
+) -> float:
+    """Lowest price of one limit, from a floor on, the prices of the others held."""
+    prices, low = given
 
     def fits(price: float) -> bool:
-        return demand.expected_use(limit, {**prices, limit: price}) <= most + 1e-9
+        return _fits(demand, limit, most, {**prices, limit: price})
 
-    if fits(0.0):
-        return 0.0
+    if fits(low):
+        return low
     used = demand.use[limit] > 0
-    low, high = 0.0, float(np.max(demand.net[used] / demand.use[limit][used], initial=0.0)) + 1.0
+    highest = float(np.max(demand.net[used] / demand.use[limit][used], initial=0.0))
+    high = max(low, highest) + 1.0
     for _ in range(BISECTIONS):
         middle = (low + high) / 2
         low, high = (low, middle) if fits(middle) else (middle, high)
     return high
+
+
+def _fits(demand: Demand, limit: str, most: float, prices: Mapping[str, float]) -> bool:
+    return demand.expected_use(limit, prices) <= most + ROUNDING * (1 + most)
