@@ -47,7 +47,8 @@ STATE: Final = (
 )
 
 # Effects are shares of money: of an order, or of what the customer usually brings. Each line is
-# a product of state variables; the empty product is one unit of the currency.
+# a product of state variables; the empty product is one unit of the currency. The first two say
+# how large an effect is, the others how it differs between customers.
 TERMS: Final[tuple[tuple[str, ...], ...]] = (
     (),
     ("order_value",),
@@ -62,6 +63,7 @@ TERMS: Final[tuple[tuple[str, ...], ...]] = (
     ("expected_margin",),
     ("usual_margin", "churn_risk"),
 )
+LEVELS: Final = 2
 
 
 class UnknownCommunication(LookupError):
@@ -114,7 +116,9 @@ class CustomerEffects:
     usual : ndarray of float64, shape (k,)
         Mean effect on customers of the same stage.
     evidence : ndarray of int64, shape (k,)
-        Decisions that the effect was measured on: how often it was chosen by lot.
+        Decisions that the effect was measured on: the communication stood in the lottery.
+    stated_scale : float
+        How much of what the catalog states came true, over all communications together.
     """
 
     places: Mapping[str, int]
@@ -122,6 +126,7 @@ class CustomerEffects:
     covariance: FloatArray
     usual: FloatArray
     evidence: Int64Array
+    stated_scale: float = 1.0
 
 
 NOTHING_MEASURED: Final = CustomerEffects(
@@ -145,11 +150,13 @@ class EffectModels:
     covariance : ndarray of float64, shape (k * d, k * d)
         Of the errors of the coefficients, communication by communication.
     evidence : ndarray of int64, shape (k,)
-        Decisions in which the communication was chosen by lot.
+        Decisions in which the communication stood in the lottery, drawn or not.
     means : mapping of stage to ndarray of float64, shape (k,)
         Mean effect of each communication on the customers of a stage who could have had it.
     mean : ndarray of float64, shape (k,)
         The same over all stages: for a stage that no decision was made in.
+    stated_scale : float
+        How much of what the catalog states came true, over all communications together.
     """
 
     names: tuple[str, ...]
@@ -160,6 +167,7 @@ class EffectModels:
     evidence: Int64Array
     means: Mapping[str, FloatArray]
     mean: FloatArray
+    stated_scale: float = 1.0
 
     def __eq__(self, other: object) -> bool:
         """Whether two say the same to the last digit."""
@@ -184,7 +192,21 @@ class EffectModels:
             covariance=np.einsum("d,kdl->kl", x, half),
             usual=self.means.get(stage, self.mean),
             evidence=self.evidence,
+            stated_scale=self.stated_scale,
         )
+
+    def parts(self, name: str, state: FloatArray) -> tuple[tuple[str, float], ...]:
+        """What each term adds to an effect, in currency units; they sum to the effect.
+
+        Raises
+        ------
+        UnknownCommunication
+            If nothing was measured of it.
+        """
+        x = terms_of(state[np.newaxis], self.state, self.terms)[0]
+        added = self.coefficients[self._place(name)] * x
+        words = (" * ".join(term) or "1" for term in self.terms)
+        return tuple(zip(words, added.tolist(), strict=True))
 
     def effect(self, name: str, state: FloatArray) -> tuple[float, float, int]:
         """Effect of one communication, its standard error, and the decisions behind it.
@@ -240,6 +262,7 @@ def tables(models: EffectModels) -> dict[str, object]:
         "evidence": models.evidence.tolist(),
         "means": {stage: values.tolist() for stage, values in models.means.items()},
         "mean": models.mean.tolist(),
+        "stated_scale": models.stated_scale,
     }
 
 
@@ -268,6 +291,7 @@ def from_tables(found: Mapping[str, object]) -> EffectModels:
                 for stage, values in found["means"].items()  # type: ignore[attr-defined]
             },
             mean=np.array(found["mean"], dtype=np.float64),
+            stated_scale=float(found["stated_scale"]),  # type: ignore[arg-type]
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DamagedEffects(f"effects: {error!r}; {_AGAIN}") from error
@@ -293,6 +317,10 @@ def _check(models: EffectModels) -> None:
             )
         if not np.isfinite(values).all():
             raise DamagedEffects(f"effects: {what} holds a number that is not finite; {_AGAIN}")
+    if not 0 <= models.stated_scale < np.inf:
+        raise DamagedEffects(
+            f"effects: stated_scale {models.stated_scale}; must be finite, 0 or more; {_AGAIN}"
+        )
     unknown = sorted({name for term in models.terms for name in term} - set(models.state))
     if unknown:
         raise DamagedEffects(f"effects: terms of unknown state variables {unknown}; {_AGAIN}")
