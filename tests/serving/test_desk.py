@@ -115,10 +115,10 @@ def test_limits_of_the_caller_are_refusals(
     assert content["communication"] == "no_contact"
     rules = {refusal["rule"] for refusal in content["refusals"]}
     assert "caller_channels" in rules
-    excluded = replace(ASKED, customer_id="C-new", exclude=("newsletter",))
+    excluded = replace(ASKED, customer_id="C-new", exclude=("welcome",))
     content = json.loads(answer_to(excluded, store, engine, surroundings))
     assert {
-        "communication": "newsletter",
+        "communication": "welcome",
         "rule": "caller_exclude",
         "change": "the caller does not exclude it",
     } in content["refusals"]
