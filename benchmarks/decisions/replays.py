@@ -26,8 +26,9 @@ from training.simulator.company import CompanySize, simulate_company, write_comp
 
 SEED = 1
 REPLAYS = 100_000
-# Decisions that are drawn again and again: few enough that each is drawn 50 times.
-DIFFERENT = 2_000
+# Decisions that are drawn again and again: few enough that what is tried in one of a hundred
+# draws is seen five times.
+DRAWS_OF_EACH = 500
 # A cell of the chi-squared sum needs five expected draws. Source: Cochran (1954).
 FEWEST_EXPECTED = 5.0
 
@@ -45,7 +46,7 @@ def figures(replays: int = REPLAYS, people: int = 800) -> Iterator[Figure]:
     rng = np.random.default_rng(SEED)
     with tempfile.TemporaryDirectory() as folder:
         engine, ready = prepared(Path(folder), people, rng)
-    some = min(DIFFERENT, max(1, replays // 50))
+    some = max(1, replays // DRAWS_OF_EACH)
     yield from drawn_as_logged(engine, ready, some, replays // some, rng)
     yield to_holdout(engine, ready, replays, rng)
 
