@@ -61,6 +61,7 @@ DESCRIBED_BY_HAND: Final = (
     schemas.DecisionRequest,
     schemas.BatchRequest,
     schemas.OutcomeRequest,
+    schemas.WhatIfRequest,
     schemas.PauseRequest,
     schemas.Problem,
 )
@@ -205,6 +206,14 @@ def add_views(app: FastAPI) -> None:
         | failures(401, 404, 422),
         openapi_extra=of_customer,
     )(view_calls.explanation)
+    app.post(
+        "/v1/customers/{customer_id}/what-if",
+        operation_id="what_if",
+        summary="What the models would say if some features were different; nothing is logged",
+        responses=answer_of(schemas.WhatIfAnswer, "Scores and reasons, now and then.")
+        | failures(400, 401, 404, 413, 415, 422),
+        openapi_extra=body_schema(schemas.WhatIfRequest) | of_customer,
+    )(view_calls.what_if)
     app.get(
         "/v1/communications",
         operation_id="communications",

@@ -49,6 +49,16 @@ class DecisionRequest(Sent):
     ) = Field(None, description="The same key with the same request gets the same answer.")
 
 
+class WhatIfRequest(Sent):
+    """Ask what the models would say of a customer who differed in some features."""
+
+    changes: Annotated[dict[Name, int | float], Field(max_length=16)] = Field(
+        description="New values by feature; those of `can_change` only, within their ranges. "
+        "Empty: what can be changed, and the nearest changes that matter."
+    )
+    locale: Text | None = Field(None, description="Language of labels, reasons and notes.")
+
+
 class FormatRequest(Sent):
     """Query of a decision: nested, or flat for systems that map fields one by one."""
 
@@ -352,6 +362,62 @@ class ExplanationAnswer(BaseModel):
 
     decision: DecisionAnswer
     features: list[FeatureAnswer]
+
+
+class MoveAnswer(BaseModel):
+    """A feature before and after; `asked` is false for what only follows from the rest."""
+
+    feature: str
+    label: str
+    unit: str
+    before: float | None
+    after: float | None
+    asked: bool
+
+
+class SupposedScore(BaseModel):
+    """A score now and then, each with its band: low, usual, raised, high; empty for money."""
+
+    now: ScoreAnswer
+    then: ScoreAnswer
+    band_now: str
+    band_then: str
+
+
+class NearestAnswer(BaseModel):
+    """The smallest change, in standardised steps, that moves a score into another band."""
+
+    value: float
+    band: str
+    changes: list[MoveAnswer]
+    steps: float
+
+
+class LeverAnswer(BaseModel):
+    """What may be changed, and between which values; they were seen in training."""
+
+    feature: str
+    label: str
+    unit: str
+    value: float
+    low: float
+    high: float
+    whole: bool
+
+
+class WhatIfAnswer(BaseModel):
+    """What the models would say; never what would happen. Nothing is logged."""
+
+    customer_id: str
+    as_of: str
+    changes: list[MoveAnswer]
+    scores: dict[str, SupposedScore]
+    reasons: list[ReasonAnswer]
+    nearest: dict[str, NearestAnswer | None]
+    can_change: list[LeverAnswer]
+    note: str
+    bundle: str
+    data: DataAnswer
 
 
 class PriorAnswer(BaseModel):

@@ -6,12 +6,15 @@ import anyio
 from starlette.requests import Request
 from starlette.responses import Response
 
+from models.what_if import CannotChange
 from serving import profile, schemas, shelf
 from serving.answer import Json
 from serving.profile import UnknownCustomer
-from serving.requests import Refused, checked, json_response
+from serving.requests import Refused, checked, content_of, json_response
 from serving.running import Service
 from serving.security import problem
+from serving.what_if import Supposition
+from serving.what_if import what_if as what_if_of
 
 
 async def customer(request: Request) -> Response:
@@ -34,6 +37,27 @@ async def explanation(request: Request) -> Response:
         return profile.explanation(customer_id, now, service.store, engine, service.surroundings)
 
     return await about_customer(request, look)
+
+
+async def what_if(request: Request) -> Response:
+    """What the models would say of a customer who differed; nothing is decided or logged."""
+    service: Service = request.app.state.service
+    customer_id = request.path_params["customer_id"]
+    try:
+        checked(schemas.DecisionRequest, {"customer_id": customer_id})
+        asked = checked(schemas.WhatIfRequest, await content_of(request))
+        supposed = Supposition(customer_id, service.now(), asked.changes)
+        around = service.surroundings.heard_in(asked.locale)
+        engine = service.champion.current().engine
+        found = await anyio.to_thread.run_sync(what_if_of, supposed, service.store, engine, around)
+        return json_response(found)
+    except Refused as refused:
+        return refused.response
+    except UnknownCustomer as error:
+        return problem(404, str(error))
+    except CannotChange as error:
+        where = (f"/changes/{error.feature}", error.code, str(error))
+        return problem(422, "this change cannot be asked for; see errors", (where,))
 
 
 async def about_customer(
