@@ -19,7 +19,7 @@ unexport PYTHONDONTWRITEBYTECODE
 UV := .tools/bin/uv
 BIN := .venv/bin
 
-.PHONY: demo test lint format install lock bench-models fuzz-bundles realism clean clean-demo
+.PHONY: demo test lint format install lock bench-models bench-scoring fuzz-bundles realism clean clean-demo
 .DEFAULT_GOAL := test
 
 demo: install
@@ -63,13 +63,17 @@ lock: $(UV)
 	$(UV) pip compile pyproject.toml --extra train --extra dev --universal --python-version 3.11 --generate-hashes --no-header --quiet --output-file requirements/train.txt
 	$(UV) pip compile pyproject.toml --constraint requirements/train.txt --universal --python-version 3.11 --generate-hashes --no-header --quiet --output-file requirements/serve.txt
 
-# A JSON object a line: figure, bar, interval, peer. About five minutes; BENCH=airline runs one.
+# A JSON object a line: figure, bar, interval, peer. About ten minutes; BENCH=airline runs one.
 bench-models: install
 	@PYTHONPATH=. $(BIN)/python benchmarks/bench_models.py $(BENCH)
 
 # 1,650 damaged bundles with valid checksums against the loading code; `make test` runs 60 of them.
 fuzz-bundles: install
 	@PYTHONPATH=. $(BIN)/python benchmarks/fuzz_bundles.py
+
+# CPU time of one scored row, beside LightGBM's scikit-learn wrapper on a frame.
+bench-scoring: install
+	@PYTHONPATH=. $(BIN)/python benchmarks/bench_scoring.py
 
 # Lays the demo company beside real data and writes docs/simulated-and-real.md.
 realism: install
