@@ -9,16 +9,17 @@ from numpy.typing import NDArray
 
 from features.algebra import FeatureSet
 from features.stage import STAGES
-from models.classifier import Classifier, WrongRows, recency_column
+from models.at_risk import why_not
+from models.classifier import Classifier, WrongRows
 from models.effects import EffectModels, state_of
 from models.expectation import NOTHING_SERVES, Expectation, Reason, Score
 from models.explain import reasons
 from models.golden_rows import EXPLAINED_ROWS, golden_rows
-from models.language import Quantity, phrase
+from models.language import phrase
 from models.margin import MarginModel
 from models.ranges import Ranges, ranges_of
 from models.reason_texts import ReasonTexts
-from models.targets import EVER, Target, Targets
+from models.targets import Target, Targets
 
 FloatArray = NDArray[np.float64]
 
@@ -168,7 +169,7 @@ class Bundle:
         for target in self.targets.targets:
             if target.name in self.classifiers:
                 classifier = self.classifiers[target.name]
-                score = scores[target.name] = self._score(target, classifier, rows)
+                score = scores[target.name] = self._score(target, classifier, rows, features)
                 if texts is not None and score.value is not None:
                     said.extend(reasons(score, classifier, row, features, texts, usual))
             elif target.name in self.absent:
@@ -190,17 +191,11 @@ class Bundle:
         margin = float(self.margin.usual(rows, self.feature_names)[0])
         return Expectation(scores, margin, tuple(said))
 
-    def _score(self, target: Target, classifier: Classifier, rows: FloatArray) -> Score:
-        silent = rows[0, recency_column(self.feature_names)]
-        value, note = None, ""
-        if np.isnan(silent):
-            note = phrase("not asked: no order on record")
-        elif target.at_risk_days == EVER or silent <= target.at_risk_days:
-            value = float(classifier.predict(rows)[0])
-        else:
-            note = phrase(
-                "not asked: no order in the last {time}", time=Quantity(target.at_risk_days, "days")
-            )
+    def _score(
+        self, target: Target, classifier: Classifier, rows: FloatArray, features: FeatureSet
+    ) -> Score:
+        note = why_not(target, rows[0], features)
+        value = None if note else float(classifier.predict(rows)[0])
         rate, served_by = self.base_rates[target.name], classifier.served_by
         return Score(target.name, value, target.window_days, rate, served_by, note)
 

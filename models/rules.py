@@ -28,10 +28,11 @@ class BaseRate:
 
 @dataclass(frozen=True, slots=True)
 class RecencyRule:
-    """Log-odds by how long ago the last order was.
+    """Log-odds by how long ago the last order was, or by another feature that tells of silence.
 
     Band `i` holds ``edges[i - 1] <= days < edges[i]``; `log_odds` has one more entry than
-    `edges`. `unknown` is for customers without an order, `base` for all together.
+    `edges`. `unknown` is for customers without an order, `base` for all together; `feature` is
+    the one that is looked at.
     """
 
     kind: ClassVar[str] = "recency"
@@ -40,6 +41,7 @@ class RecencyRule:
     log_odds: tuple[float, ...]
     unknown: float
     base: float
+    feature: str = RECENCY_FEATURE
 
     def __post_init__(self) -> None:
         if len(self.log_odds) != len(self.edges) + 1 or list(self.edges) != sorted(self.edges):
@@ -51,7 +53,7 @@ class RecencyRule:
     def contributions(self, rows: FloatArray, names: tuple[str, ...]) -> FloatArray:
         """See `models.model.Model`."""
         parts = np.zeros((len(rows), len(names) + 1))
-        column = recency_column(names)
+        column = feature_column(names, self.feature)
         by_band = np.array([*self.log_odds, self.unknown])
         parts[:, column] = by_band[recency_band(rows[:, column], self.edges)] - self.base
         parts[:, -1] = self.base

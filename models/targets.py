@@ -2,7 +2,7 @@
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Final
@@ -16,9 +16,14 @@ NEEDED: Final = (CHURN, REPURCHASE)
 TARGET_NAMES: Final = (*NEEDED, PROMOTER)
 LEAVING_EVENTS: Final = ("Subscription Cancelled", "Relationship Ended")
 PROMOTION: Final = "promotion"
-OUTCOMES: Final = ("absence", "presence", PROMOTION)
+LAPSE: Final = "lapse"
+OUTCOMES: Final = ("absence", "presence", LAPSE, PROMOTION)
+ORDER: Final = "Order Completed"
+RUNNING: Final = "running subscription"  # in place of an event: who is asked
+SUBSCRIPTION_EVENTS: Final = ("Subscription Started", "Subscription Renewed")
 RECOMMENDATION: Final = "Survey Answered/nps"  # the one event that a promotion is read from
-EVER: Final = 0  # of `at_risk_days`: an order at any time before
+EVER: Final = 0  # of `at_risk_days`: at any time before
+MOST_WINDOWS: Final = 4  # shown beside the one that serves: each is a training of its own
 SURVEY_DAYS: Final = 14  # answers come in the first days; a later one tells another mood
 SHIPPED: Final = Path(__file__).with_name("targets.toml")
 
@@ -39,16 +44,24 @@ class Target:
         The question in words, printed with every score.
     outcome : str
         ``absence``: the answer is yes if no `event` falls into the label window;
-        ``presence``: yes if at least one does; ``promotion``: yes if the customer, asked how
-        likely they are to recommend us, says 9 or 10, known of those who answer.
-    event : str
-        The event that is looked for in the label window.
+        ``presence``: yes if at least one does; ``lapse``: yes if the subscription that runs
+        now runs no more at the window's end, cancelled or not renewed; ``promotion``: yes if
+        the customer, asked how likely they are to recommend us, says 9 or 10, known of those
+        who answer.
     window_days : int
         Length of the label window ``[as_of, as_of + window_days)``. Of a promotion: how long
         after a survey was sent an answer still belongs to it.
     at_risk_days : int
-        The question is asked of customers with an order in ``[as_of - at_risk_days, as_of)``
-        that was known at `as_of`; `EVER`: of all who ordered before, which a promotion may say.
+        The question is asked of customers with an `at_risk` event in
+        ``[as_of - at_risk_days, as_of)`` that was known at `as_of`; `EVER`: at any time before,
+        which a promotion may say, and a running subscription must.
+    event : tuple of str
+        The events, any of which is looked for in the label window.
+    at_risk : tuple of str
+        The events, any of which puts a customer at risk; or `RUNNING` alone: the question is
+        asked of those whose subscription runs at `as_of`.
+    also_window_days : tuple of int
+        Other lengths, each fitted and tested beside the one that serves.
     minimum_rows, minimum_of_each : int
         Rows, and rows of either answer, that training needs before it fits more than a rule.
     """
@@ -58,9 +71,33 @@ class Target:
     outcome: str
     window_days: int
     at_risk_days: int = EVER
-    event: str = "Order Completed"
+    event: tuple[str, ...] = (ORDER,)
+    at_risk: tuple[str, ...] = (ORDER,)
+    also_window_days: tuple[int, ...] = ()
     minimum_rows: int = 400
     minimum_of_each: int = 40
+
+    @property
+    def of_subscribers(self) -> bool:
+        """Whether it is asked of those whose subscription runs."""
+        return self.at_risk == (RUNNING,)
+
+    @property
+    def beginnings(self) -> tuple[str, ...]:
+        """Events, the first of which begins a customer's history."""
+        return SUBSCRIPTION_EVENTS if self.of_subscribers else self.at_risk
+
+    @property
+    def score(self) -> str:
+        """The score it is about: its name, without the days of a window beside."""
+        return next(name for name in TARGET_NAMES if self.name.startswith(name))
+
+    def beside(self) -> "tuple[Target, ...]":
+        """The same question over each of the other windows, named by its days."""
+        return tuple(
+            replace(self, name=f"{self.name}_{days}d", window_days=days, also_window_days=())
+            for days in self.also_window_days
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,19 +127,6 @@ class Targets:
         Promoters are not asked at snapshots but when a survey is sent.
         """
         return max(target.window_days for target in self.targets if target.outcome != PROMOTION)
-
-
-@dataclass(frozen=True, slots=True)
-class Windows:
-    """Lengths in days, as `nextbest doctor` proposes them from the customers' own gaps.
-
-    The defaults are those of a grocery shop, Complete Journey: nine in ten gaps between
-    two orders are shorter than 28 days, half are shorter than 7.
-    """
-
-    churn_days: int = 28
-    at_risk_days: int = 56
-    repurchase_days: int = 7
 
 
 def load_targets(path: Path = SHIPPED) -> Targets:
@@ -142,12 +166,13 @@ def targets_from_tables(tables: Mapping[str, object], source: str) -> Targets:
     named = (name for name in TARGET_NAMES if name in tables)
     targets = Targets(tuple(_target(name, tables[name], source) for name in named))
     churn, repurchase = targets[CHURN], targets[REPURCHASE]
-    if churn.window_days == repurchase.window_days and churn.event == repurchase.event:
+    opposite = churn.outcome != LAPSE and churn.event == repurchase.event
+    if churn.window_days == repurchase.window_days and opposite:
         raise InvalidTargets(
             f"{source}: {CHURN} and {REPURCHASE} both have window_days = {churn.window_days}; "
             "with one window each is the other turned round; give them different windows"
         )
-    if churn.window_days > churn.at_risk_days:
+    if churn.window_days > churn.at_risk_days and not churn.of_subscribers:
         raise InvalidTargets(
             f"{source}: {CHURN}: window_days = {churn.window_days} is longer than at_risk_days = "
             f"{churn.at_risk_days}; somebody silent for a window must still be at risk; "
@@ -156,52 +181,20 @@ def targets_from_tables(tables: Mapping[str, object], source: str) -> Targets:
     return targets
 
 
-def targets_toml(windows: Windows) -> str:
-    """Text of a `targets.toml` with these windows, for a company to edit."""
-    churn, at_risk, repurchase = (
-        windows.churn_days,
-        windows.at_risk_days,
-        windows.repurchase_days,
-    )
-    return f"""\
-# What is predicted, and of whom. Edit it, then run `nextbest train`.
-# `nextbest doctor` proposes the days from your own customers' gaps between orders.
-#
-# outcome      "absence": yes if the event does not happen in the window; "presence": if it does;
-#              "promotion": if the customer, asked for a recommendation, says 9 or 10
-# window_days  the window in which the answer shows
-# at_risk_days it is asked of customers who ordered within so many days before; left out, of a
-#              promotion: of everybody who ever ordered
-
-[{CHURN}]
-question = "Will this customer place no order in the next {churn} days?"
-outcome = "absence"
-event = "Order Completed"
-window_days = {churn}
-at_risk_days = {at_risk}
-
-[{REPURCHASE}]
-question = "Will this customer order again in the next {repurchase} days?"
-outcome = "presence"
-event = "Order Completed"
-window_days = {repurchase}
-at_risk_days = {at_risk}
-
-# Learned from surveys of the kind "nps"; without answers to any, this score stays empty.
-[{PROMOTER}]
-question = "Would this customer say 9 or 10 of 10, asked how likely they are to recommend us?"
-outcome = "{PROMOTION}"
-event = "{RECOMMENDATION}"
-window_days = {SURVEY_DAYS}
-"""
-
-
-def tables(targets: Targets) -> dict[str, dict[str, str | int]]:
+def tables(targets: Targets) -> dict[str, dict[str, str | int | list[str] | list[int]]]:
     """Inverse of `targets_from_tables`."""
     rows = {target.name: asdict(target) for target in targets.targets}
     for row in rows.values():
         del row["name"]
+        for key in _SEVERAL:
+            row[key] = list(row[key])
+        for key in ("event", "at_risk"):
+            row[key] = row[key][0] if len(row[key]) == 1 else row[key]
     return rows
+
+
+# Keys that take several values, and what each of them must be.
+_SEVERAL: Final = {"event": str, "at_risk": str, "also_window_days": int}
 
 
 def _target(name: str, table: object, source: str) -> Target:
@@ -209,19 +202,36 @@ def _target(name: str, table: object, source: str) -> Target:
     if not isinstance(table, dict):
         raise InvalidTargets(f"{where}: {table!r}; must be a table; write [{name}] above its keys")
     keys = {field.name: field.type for field in fields(Target) if field.name != "name"}
+    values = {}
     for key, value in table.items():
         _require_known(f"{where}: unknown key", key, tuple(keys), "keys")
+        values[key] = _several(where, key, value) if key in _SEVERAL else value
         kind = int if keys[key] is int else str
-        if not isinstance(value, kind) or isinstance(value, bool):
+        if key not in _SEVERAL and not _is(value, kind):
             word = "a whole number" if kind is int else "text in quotes"
             raise InvalidTargets(f"{where}: {key} = {value!r}; must be {word}; correct it")
+    target_of_all = name == PROMOTER or values.get("at_risk") == (RUNNING,)
     needed = ("question", "outcome", "window_days")
-    for key in needed if name == PROMOTER else (*needed, "at_risk_days"):
+    for key in needed if target_of_all else (*needed, "at_risk_days"):
         if key not in table:
             raise InvalidTargets(f"{where}: no '{key}'; it has no default; add it")
-    target = Target(name=name, **table)
+    target = Target(name=name, **values)
     _require_ranges(target, where)
     return target
+
+
+def _several(where: str, key: str, value: object) -> tuple[object, ...]:
+    """One value or a list of them, as a tuple."""
+    kind = _SEVERAL[key]
+    values = tuple(value) if isinstance(value, list) else (value,)
+    if not all(_is(one, kind) for one in values) or len(set(values)) < len(values):
+        word = "different whole numbers" if kind is int else "one text in quotes, or different ones"
+        raise InvalidTargets(f"{where}: {key} = {value!r}; must be {word}; correct it")
+    return tuple(sorted(values)) if kind is str else values
+
+
+def _is(value: object, kind: type) -> bool:
+    return isinstance(value, kind) and not isinstance(value, bool)
 
 
 def _require_ranges(target: Target, where: str) -> None:
@@ -234,14 +244,16 @@ def _require_ranges(target: Target, where: str) -> None:
             f"{where}: outcome = '{target.outcome}'; must be '{PROMOTION}' for {PROMOTER} and for "
             "no other target; correct it"
         )
+    _require_at_risk(target, where)
     if target.name == PROMOTER:
-        _require_known(f"{where}: unknown event", target.event, (RECOMMENDATION,), "events")
+        for event in target.event:
+            _require_known(f"{where}: unknown event", event, (RECOMMENDATION,), "events")
     else:
-        _require_order_question(target, where)
+        _require_direction(target, where)
     if not target.question.strip():
         raise InvalidTargets(f"{where}: question = ''; must say in words what is asked; write it")
     # Two years: more than the history that most shops have, so surely a slip of the keyboard.
-    shortest = EVER if target.name == PROMOTER else 1
+    shortest = EVER if target.name == PROMOTER or target.of_subscribers else 1
     limits = (("window_days", 1, 730), ("at_risk_days", shortest, 730))
     for key, low, high in (*limits, ("minimum_rows", 1, 10**9), ("minimum_of_each", 1, 10**9)):
         value = getattr(target, key)
@@ -249,19 +261,65 @@ def _require_ranges(target: Target, where: str) -> None:
             raise InvalidTargets(
                 f"{where}: {key} = {value}; must lie between {low} and {high}; correct it"
             )
+    _require_other_windows(target, where)
 
 
-def _require_order_question(target: Target, where: str) -> None:
-    if target.event not in KNOWN_EVENTS:
-        _require_known(f"{where}: unknown event", target.event, tuple(KNOWN_EVENTS), "")
-    # A shop's churn is an order that does not come, a contract's is a cancellation that does.
-    leaving = target.event in LEAVING_EVENTS
-    expected = "absence" if (target.name == CHURN) != leaving else "presence"
-    if target.outcome != expected:
+def _require_at_risk(target: Target, where: str) -> None:
+    if not target.at_risk:
+        raise InvalidTargets(f"{where}: at_risk = []; must name at least one event; add it")
+    for event in target.at_risk:
+        if event not in KNOWN_EVENTS and not target.of_subscribers:
+            known = (*KNOWN_EVENTS, RUNNING)
+            _require_known(f"{where}: unknown at_risk event", event, known, "")
+            raise InvalidTargets(
+                f"{where}: at_risk = '{RUNNING}' beside events; it must stand alone; choose"
+            )
+    if target.of_subscribers and target.at_risk_days != EVER:
         raise InvalidTargets(
-            f"{where}: outcome = '{target.outcome}' of '{target.event}'; must be '{expected}', "
-            f"since a high {target.name} would else mean its opposite; correct it"
+            f"{where}: at_risk_days = {target.at_risk_days} of a {RUNNING}; whoever has one is "
+            "at risk, however long ago it was started; take at_risk_days out"
         )
+
+
+def _require_direction(target: Target, where: str) -> None:
+    """That a high score means what its name says."""
+    if target.outcome == LAPSE:
+        if target.name != CHURN or not target.of_subscribers:
+            raise InvalidTargets(
+                f"{where}: outcome = '{LAPSE}'; it is for {CHURN} with at_risk = '{RUNNING}'; "
+                "correct one of them"
+            )
+        return
+    if not target.event:
+        raise InvalidTargets(f"{where}: event = []; must name at least one; add it")
+    for event in target.event:
+        if event not in KNOWN_EVENTS:
+            _require_known(f"{where}: unknown event", event, tuple(KNOWN_EVENTS), "")
+        # A shop's churn is an order that does not come, a contract's is a cancellation that does.
+        leaving = event in LEAVING_EVENTS
+        expected = "absence" if (target.name == CHURN) != leaving else "presence"
+        if target.outcome != expected:
+            raise InvalidTargets(
+                f"{where}: outcome = '{target.outcome}' of '{event}'; must be '{expected}', "
+                f"since a high {target.name} would else mean its opposite; correct it"
+            )
+
+
+def _require_other_windows(target: Target, where: str) -> None:
+    others = target.also_window_days
+    if not others:
+        return
+    if target.name == PROMOTER or len(others) > MOST_WINDOWS:
+        raise InvalidTargets(
+            f"{where}: also_window_days = {list(others)}; at most {MOST_WINDOWS}, and none of a "
+            "question that is asked by survey; take some out"
+        )
+    for days in others:
+        if not 1 <= days <= 730 or days == target.window_days:
+            raise InvalidTargets(
+                f"{where}: also_window_days has {days}; each must lie between 1 and 730 and differ "
+                f"from window_days = {target.window_days}; correct it"
+            )
 
 
 def _require_known(problem: str, word: str, allowed: tuple[str, ...], kind: str) -> None:

@@ -5,9 +5,9 @@ from typing import Final
 
 from features.algebra import FeatureSet
 from features.stage import StageWindows
+from models.at_risk import stage_windows
 from models.bundle import Bundle
 from models.reason_texts import ReasonTexts
-from models.targets import CHURN
 from serving.catalog import Catalog
 from serving.policy import Policy, memory_days
 from serving.prices import FREE, Prices
@@ -54,8 +54,7 @@ class Engine:
         """Lengths of silence that tell the stages apart, as the bundle's targets state them."""
         if self.bundle is None:
             return UNTRAINED_WINDOWS
-        churn = self.bundle.targets[CHURN]
-        return StageWindows(churn.at_risk_days, churn.window_days)
+        return stage_windows(self.bundle.targets)
 
     @property
     def memory_days(self) -> int:

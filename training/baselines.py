@@ -4,13 +4,16 @@ They are not only for comparison: where LightGBM is not shown to be as good, the
 serves, in the same bundle and with the same reasons.
 """
 
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
+from features.signals import Int64Array
 from models.classifier import (
+    RECENCY_FEATURE,
     BaseRate,
     Classifier,
     Logistic,
@@ -18,10 +21,10 @@ from models.classifier import (
     compressed,
     logit,
     recency_band,
-    recency_column,
 )
 from models.margin import MarginModel, watched_days
 from models.margin_kinds import LAST_ORDER_FEATURE, SPEND_FEATURE, column
+from models.model import feature_column
 
 FloatArray = NDArray[np.float64]
 Int8Array = NDArray[np.int8]
@@ -51,11 +54,51 @@ def smoothed_rate(answers: Int8Array, weights: FloatArray | None = None) -> floa
     return (float(weights @ answers) + 0.5) / (float(weights.sum()) + 1.0)
 
 
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What a rule looks at: a feature, and where its bands begin; of a tenth each if empty."""
+
+    feature: str
+    edges: tuple[float, ...] = ()
+
+
+def best_rule(
+    rows: FloatArray,
+    answers: Int8Array,
+    people: Int64Array,
+    names: tuple[str, ...],
+    looks: tuple[Look, ...],
+    weights: FloatArray | None = None,
+) -> Classifier:
+    """The rule of several looks that tells most of people it has not seen.
+
+    Parameters
+    ----------
+    people : ndarray of int64, shape (n,)
+        Whose row it is. Each half of them is told by what the other half did.
+    """
+    if len(looks) == 1:
+        return recency_rule(rows, answers, names, weights, looks[0])
+    weights = np.ones(len(answers)) if weights is None else weights
+    half = people % 2 == 0
+    losses = np.zeros(len(looks))
+    for place, look in enumerate(looks):
+        for told in (half, ~half):
+            if not told.any() or told.all():
+                continue
+            rule = recency_rule(rows[~told], answers[~told], names, weights[~told], look)
+            said = np.clip(rule.predict(rows[told]), 1e-12, 1 - 1e-12)
+            right = np.where(answers[told] == 1, said, 1 - said)
+            losses[place] -= float(weights[told] @ np.log(right))
+    return recency_rule(rows, answers, names, weights, looks[int(np.argmin(losses))])
+
+
 def recency_rule(
     rows: FloatArray,
     answers: Int8Array,
     names: tuple[str, ...],
     weights: FloatArray | None = None,
+    look: Look | None = None,
 ) -> Classifier:
     """The share of yes by how long ago the last order was.
 
@@ -65,17 +108,20 @@ def recency_rule(
     answers : ndarray of int8, shape (n,)
     weights : ndarray of float64, shape (n,), optional
         What each row counts, about 1 on average.
+    look : Look, optional
+        Another feature than the days since the last order, or other bands than of a tenth each.
     """
     weights = np.ones(len(answers)) if weights is None else weights
-    days = rows[:, recency_column(names)]
-    edges = _edges(days)
+    look = look or Look(RECENCY_FEATURE)
+    days = rows[:, feature_column(names, look.feature)]
+    edges = look.edges or _edges(days)
     bands = recency_band(days, edges)
     everyone = smoothed_rate(answers, weights)
     counts = np.bincount(bands, weights=weights, minlength=len(edges) + 2)
     yes = np.bincount(bands, weights=weights * answers, minlength=len(edges) + 2)
     shares = (yes + BAND_PRIOR * everyone) / (counts + BAND_PRIOR)
     log_odds = [logit(float(share)) for share in shares]
-    rule = RecencyRule(edges, tuple(log_odds[:-1]), log_odds[-1], logit(everyone))
+    rule = RecencyRule(edges, tuple(log_odds[:-1]), log_odds[-1], logit(everyone), look.feature)
     return Classifier(rule, names)
 
 

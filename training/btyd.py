@@ -16,8 +16,7 @@ from features.signals import DAY, Int64Array, SignalLog, code
 from models.btyd import ORDER_FACTS, BgNbd, Btyd, Purchases, purchases_of
 from models.model import FloatArray, feature_column
 from models.power_integral import Powers, integral
-from models.targets import Target
-from training.labels import ORDER
+from models.targets import ORDER, Target
 
 _START: Final = np.zeros(4)  # all four parameters 1
 _WIDEST: Final = 12.0  # of the logarithms: beyond e ** 12 nothing changes but the rounding

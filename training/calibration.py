@@ -3,6 +3,7 @@
 import numpy as np
 
 from models.classifier import Calibration, sigmoid
+from models.model import FloatArray
 from training.contest import Rows
 from training.forest import Growth, fit_forest
 from training.metrics import OneClass, fitted_line, log_loss
@@ -31,6 +32,16 @@ def calibration(
             return Calibration()
         forest = fit_forest(inside.steady(), inside.answers, names, growth, inside.weights)
         log_odds[out] = forest.log_odds(learned.rows[out])
+    return line_that_wins(learned, log_odds)
+
+
+def line_that_wins(learned: Rows, log_odds: FloatArray) -> Calibration:
+    """The line through log-odds of rows a model has not learned from, if it wins later.
+
+    Parameters
+    ----------
+    log_odds : ndarray of float64, shape (n,)
+    """
     later = learned.as_of > np.quantile(learned.as_of, 0.7)
     try:
         slope, intercept = fitted_line(

@@ -6,15 +6,22 @@ from typing import Final
 
 import numpy as np
 
+from features.algebra import FeatureSet
+from models.at_risk import silence_feature
+from models.btyd import BgNbd, Btyd, ParetoNbd
 from models.classifier import Classifier
-from models.targets import Target
-from training.baselines import base_rate, logistic, recency_rule
-from training.calibration import calibration
+from models.model import FloatArray
+from models.targets import LAPSE, ORDER, PROMOTION, Target
+from training.baselines import Look, base_rate, best_rule, logistic
+from training.btyd import btyd_model
+from training.calibration import calibration, line_that_wins
 from training.contest import Rows
 from training.forest import Growth, fit_forest
 
 # Ten bands of ten rows: less, and a curve over recency is drawn from noise.
 FEWEST_FOR_RULE: Final = 100
+# Days of silence after which a rule of thumb says "gone": a week to half a year.
+SILENT_DAYS: Final = (7.0, 14.0, 21.0, 28.0, 42.0, 56.0, 84.0, 182.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,10 +34,17 @@ class FitSettings:
         The question: its outcome and window.
     growth : Growth
         Of forests.
+    features : FeatureSet
+        What the columns of the rows mean.
+    everyone : ndarray of float64, shape (n_customers, n_features)
+        All who were known at the last training snapshot, one row each, asked or not: who left
+        long ago tells how customers leave.
     """
 
     target: Target
     growth: Growth
+    features: FeatureSet
+    everyone: FloatArray
 
 
 Fit = Callable[[Rows, tuple[str, ...], FitSettings, np.random.Generator], Classifier]
@@ -50,7 +64,7 @@ class Fitter:
         Fewer rows than this, and it is left out.
     learns : bool
         Whether the target's `minimum_rows` and `minimum_of_each` hold for it.
-    answers : function of a Target
+    answers : function of FitSettings
         Whether the model can answer such a question at all.
     """
 
@@ -59,7 +73,7 @@ class Fitter:
     both_answers: bool = True
     least_rows: int = 0
     learns: bool = False
-    answers: Callable[[Target], bool] = lambda target: True
+    answers: Callable[[FitSettings], bool] = lambda settings: True
 
 
 def candidates(
@@ -73,7 +87,7 @@ def candidates(
     models = {
         each.kind: each.fit(learned, names, settings, rng)
         for each in FITTERS
-        if each.answers(target)
+        if each.answers(settings)
         and (min(yes, no) > 0 or not each.both_answers)
         and len(learned) >= each.least_rows
         and (enough or not each.learns)
@@ -109,7 +123,47 @@ def _base_rate(
 def _recency(
     learned: Rows, names: tuple[str, ...], settings: FitSettings, rng: np.random.Generator
 ) -> Classifier:
-    return recency_rule(learned.rows, learned.answers, names, learned.weights)
+    looks = _looks(settings)
+    return best_rule(
+        learned.rows, learned.answers, learned.customers, names, looks, learned.weights
+    )
+
+
+def _looks(settings: FitSettings) -> tuple[Look, ...]:
+    """Rules of one feature that people in this trade would try."""
+    target = settings.target
+    if target.of_subscribers:
+        return (
+            Look("subscription_days_left"),
+            Look("days_since_subscription_started"),
+            Look("days_since_last_activity"),
+            *(Look("days_since_last_activity", (days,)) for days in SILENT_DAYS),
+        )
+    silence = silence_feature(target, settings.features)
+    if target.outcome == PROMOTION:
+        return (Look(silence),)
+    gaps = (Look("lateness"),) if target.at_risk == (ORDER,) else ()
+    return (Look(silence), *gaps, *(Look(silence, (days,)) for days in SILENT_DAYS))
+
+
+def _btyd(kind: type[Btyd]) -> Fit:
+    def fit(
+        learned: Rows, names: tuple[str, ...], settings: FitSettings, rng: np.random.Generator
+    ) -> Classifier:
+        plain = Classifier(btyd_model(kind, settings.everyone, names, settings.target), names)
+        line = line_that_wins(learned, plain.log_odds(learned.rows))
+        return Classifier(plain.model, names, line)
+
+    return fit
+
+
+def _of_orders(settings: FitSettings) -> bool:
+    """Whether the question is about orders of those who order, and some have come back."""
+    target = settings.target
+    asked = target.outcome not in (LAPSE, PROMOTION)
+    asked = asked and target.event == target.at_risk == (ORDER,)
+    column = settings.features.names.index("order_days_ever")
+    return asked and bool((settings.everyone[:, column] > 1).any())
 
 
 def _logistic(
@@ -130,6 +184,8 @@ def _lightgbm(
 FITTERS: Final = (
     Fitter("base_rate", _base_rate, both_answers=False),
     Fitter("recency", _recency, least_rows=FEWEST_FOR_RULE),
+    Fitter("bg_nbd", _btyd(BgNbd), learns=True, answers=_of_orders),
+    Fitter("pareto_nbd", _btyd(ParetoNbd), learns=True, answers=_of_orders),
     Fitter("logistic", _logistic, learns=True),
     Fitter("lightgbm", _lightgbm, learns=True),
 )

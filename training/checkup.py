@@ -6,7 +6,8 @@ from features.definitions import FEATURES
 from features.history import History
 from features.home import Home, write_whole
 from models.bundle_files import DamagedBundle, load_bundle
-from models.targets import load_targets, targets_toml
+from models.proposed_targets import targets_toml
+from models.targets import load_targets
 from serving.contact_policy import told
 from serving.policy import load_policy
 from serving.store import Store, sqlite_version
@@ -30,13 +31,14 @@ def checked_home(home: Home, apply: bool) -> tuple[list[str], bool]:
     home.about()
     history, policy = History(home.signals), load_policy(home.policy)
     found = readiness(history, load_targets(home.targets), policy)
-    applied = apply and found.windows is not None
-    if apply and found.windows is not None:
-        write_whole(home.targets, targets_toml(found.windows).encode())
+    windows = found.proposed.windows
+    applied = apply and windows is not None
+    if apply and windows is not None:
+        write_whole(home.targets, targets_toml(windows).encode())
         found = readiness(history, load_targets(home.targets), policy)
     lines = [*found.lines(), *service_lines(home)]
     if applied:
-        lines.append(f"Wrote the proposed windows into {home.targets}.")
+        lines.append(f"Wrote the proposed targets into {home.targets}.")
     return lines, applied
 
 

@@ -10,7 +10,7 @@ from features.algebra import FeatureSet
 from features.batch import feature_matrix
 from features.signals import DAY, Int64Array, SignalLog, code, is_anonymous
 from models.targets import PROMOTION, Targets
-from training.labels import ORDER, Labels, labels
+from training.labels import Labels, labels
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
@@ -69,7 +69,8 @@ class TrainingTable:
         Index into the log, and moment.
     rows : ndarray of float64, shape (n, n_features)
     answers : dict of score name to Labels
-        Of the targets that are asked at snapshots; promoters are asked by surveys.
+        Of the targets that are asked at snapshots, and of their other windows (see
+        `Target.beside`); promoters are asked by surveys.
     test : ndarray of bool, shape (n,)
         Rows of test snapshots.
     """
@@ -101,26 +102,31 @@ def data_end(log: SignalLog, as_of: int) -> int:
     return min(as_of, (int(received.max()) // DAY + 1) * DAY)
 
 
-def first_order(log: SignalLog, end: int) -> int:
-    """When the first order known before `end` occurred.
+def beginning(log: SignalLog, end: int, targets: Targets) -> int:
+    """When the first signal known before `end` occurred that puts anybody at risk.
+
+    In a shop it is the first order.
 
     Raises
     ------
     NothingToLearn
-        If there is no order of an identified customer.
+        If there is none of an identified customer.
     """
+    asked = [each for each in targets.targets if each.outcome != PROMOTION]
+    events = sorted({event for each in asked for event in each.beginnings})
     columns = log.columns
-    orders = (columns.event == code(ORDER)) & (columns.received_at < end)
-    orders &= columns.occurred_at < end
+    found = np.isin(columns.event, [code(event) for event in events])
+    found &= (columns.received_at < end) & (columns.occurred_at < end)
     identified = np.array([not is_anonymous(name) for name in log.customer_ids], dtype=bool)
-    orders &= np.repeat(identified, np.diff(log.starts))
-    if not orders.any():
+    found &= np.repeat(identified, np.diff(log.starts))
+    if not found.any():
+        named = " or ".join(f"'{event}'" for event in events)
         raise NothingToLearn(
-            f"no '{ORDER}' among {len(columns):,} signals of {len(log):,} customers; churn, "
-            "repurchase and margin are learned from orders; ingest your orders, or see with "
-            "`nextbest doctor` which file was read as what"
+            f"no {named} among {len(columns):,} signals of {len(log):,} customers; targets.toml "
+            "asks about customers who have one; ingest them, see with `nextbest doctor` which file "
+            "was read as what, or let `nextbest doctor --apply` write targets for what there is"
         )
-    return int(columns.occurred_at[orders].min())
+    return int(columns.occurred_at[found].min())
 
 
 def schedule(first: int, end: int, window_days: int, rules: ScheduleRules) -> Schedule:
@@ -193,8 +199,9 @@ def training_table(
         feature_matrix(features, log, customers, as_of),
         {
             each.name: labels(log, customers, as_of, each, end)
-            for each in targets.targets
-            if each.outcome != PROMOTION
+            for target in targets.targets
+            if target.outcome != PROMOTION
+            for each in (target, *target.beside())
         },
         np.isin(as_of, np.array(plan.test, dtype=np.int64)),
         notes,

@@ -13,16 +13,17 @@ from features.home import Home
 from features.signals import Int64Array, SignalLog
 from models.bundle import Bundle
 from models.bundle_files import load_bundle
+from models.bundle_trial import try_in_child
 from models.evaluation import DamagedEvaluation, NoEvaluation, load_evaluation, report_folder
-from models.targets import PROMOTION, Target
+from models.targets import PROMOTION, Target, Targets
 from serving.store import Store
 from training import gates
 from training.dataset import (
     Schedule,
     ScheduleRules,
     TrainingTable,
+    beginning,
     data_end,
-    first_order,
     schedule,
     training_table,
 )
@@ -187,7 +188,7 @@ def compare(home: Home, challenger: str, as_of: int, narrator: Narrator) -> Comp
         )
     pair = _Pair(
         load_bundle(home.bundles / champion, FEATURES),
-        load_bundle(home.bundles / challenger, FEATURES),
+        load_bundle(home.bundles / challenger, FEATURES, trial=try_in_child),
     )
     with narrator.step("Reading the history"):
         log = History(home.signals).load(received_before=as_of)
@@ -210,7 +211,7 @@ def _notes(pair: _Pair, plan: Schedule) -> Iterator[str]:
 def _plan(log: SignalLog, pair: _Pair, end: int) -> Schedule:
     """The newest test snapshots whose answers are known at the end of the data."""
     window = pair.challenger.targets.longest_window_days
-    return schedule(first_order(log, end), end, window, ScheduleRules())
+    return schedule(beginning(log, end, pair.challenger.targets), end, window, ScheduleRules())
 
 
 def _unseen_from(home: Home, bundle: Bundle, target: str) -> int:
@@ -235,7 +236,7 @@ def _contests(
             continue
         clean = max(_unseen_from(home, bundle, target.name) for _, bundle in _both(pair))
         by_survey = target.outcome == PROMOTION
-        known = _surveyed(log, target, end) if by_survey else _asked(table, target)
+        known = _surveyed(log, target, targets, end) if by_survey else _asked(table, target)
         asked = known.at((known.answers >= 0) & (known.as_of >= clean))
         if len(asked.answers):
             scores = {
@@ -252,9 +253,9 @@ def _asked(table: TrainingTable, target: Target) -> _Known:
     return _Known(table.rows, answers, table.customers, table.as_of, weights)
 
 
-def _surveyed(log: SignalLog, target: Target, end: int) -> _Known:
+def _surveyed(log: SignalLog, target: Target, targets: Targets, end: int) -> _Known:
     """Rows of a question asked by surveys."""
-    found = promoter_rows(log, FEATURES, target, first_order(log, end), end)
+    found = promoter_rows(log, FEATURES, target, beginning(log, end, targets), end)
     return _Known(found.rows, found.answers, found.customers, found.as_of, found.weights)
 
 
@@ -266,8 +267,9 @@ def _comparable(pair: _Pair, target: Target) -> bool:
     return _question(pair.champion.targets[name]) == _question(target)
 
 
-def _question(target: Target) -> tuple[str, str, int, int]:
-    return target.outcome, target.event, target.window_days, target.at_risk_days
+def _question(target: Target) -> tuple[str, tuple[str, ...], int, tuple[str, ...], int]:
+    asked = target.at_risk, target.at_risk_days
+    return target.outcome, target.event, target.window_days, *asked
 
 
 def _both(pair: _Pair) -> tuple[tuple[str, Bundle], tuple[str, Bundle]]:

@@ -6,12 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.algebra import FeatureSet
-from features.batch import feature_matrix
-from features.signals import DAY, Int64Array, SignalLog, is_anonymous
+from features.signals import DAY, Int64Array, SignalLog
 from models.bundle import Bundle, Golden, Measured, with_golden_rows
 from models.classifier import Classifier
 from models.targets import PROMOTION, Target, Targets
-from training.baselines import margin_model, smoothed_rate
+from training.baselines import smoothed_rate
 from training.candidates import FitSettings, candidates
 from training.clocks import clocks
 from training.contest import Rows, choice, measured
@@ -19,13 +18,13 @@ from training.dataset import (
     Schedule,
     ScheduleRules,
     TrainingTable,
+    beginning,
     data_end,
-    first_order,
     schedule,
     training_table,
 )
 from training.forest import BoosterSettings, Growth, directions
-from training.labels import takings_after
+from training.margins import MarginSettings, fit_margin, margin_rows
 from training.promoters import promoter_rows
 
 FloatArray = NDArray[np.float64]
@@ -118,30 +117,38 @@ def train(
     Raises
     ------
     NothingToLearn
-        If there are no signals, or no order of an identified customer.
+        If there are no signals, or none that puts an identified customer at risk.
     """
     end = data_end(log, as_of)
-    first = first_order(log, end)
+    first = beginning(log, end, settings.targets)
     plan = schedule(first, end, settings.targets.longest_window_days, settings.schedule)
     rng = np.random.default_rng(settings.seed)
     table = training_table(log, features, settings.targets, plan, end, settings.schedule.most_rows)
     notes = [*plan.notes, *table.notes, *_dates(plan)]
     fitted: dict[str, _Fitted] = {}
     absent: dict[str, str] = {}
+    beside: list[Measured] = []
     for target in settings.targets.targets:
         if target.outcome == PROMOTION:
-            learned, tested, said = _surveyed(log, features, target, first, end)
+            asked = _surveyed(log, features, target, first, end)
         else:
-            learned, tested, said = _snapshots(log, features, target, table, first)
-        if not len(learned):
-            absent[target.name] = _no_rows(target, table, plan, said)
+            asked = _snapshots(log, features, target, table, first)
+        if not len(asked.learned):
+            absent[target.name] = _no_rows(target, table, plan, asked.notes)
             notes.append(f"{target.name}: left out, since {absent[target.name]}.")
             continue
-        found = _fit_target(target, learned, tested, features, settings, rng)
+        found = _fit_target(target, asked, features, settings, rng)
         fitted[target.name] = found
-        notes.extend((*said, *found.notes))
-    margin_rows, takings = _margin_rows(log, features, table, settings.horizon_days, end)
-    metrics = tuple(each for one in fitted.values() for each in one.metrics)
+        notes.extend((*asked.notes, *found.notes))
+        for other in target.beside():
+            rows = _snapshots(log, features, other, table, first)
+            figures, words = _beside(other, rows, features, settings)
+            beside.extend(figures)
+            notes.extend(words)
+    worth, later = margin_rows(log, features, table, settings.horizon_days, first, end)
+    margin = fit_margin(worth, later, _margin_settings(settings, features), rng)
+    notes.append(margin.note)
+    metrics = (*(each for one in fitted.values() for each in one.metrics), *beside)
     bundle = Bundle(
         as_of=as_of,
         feature_names=features.names,
@@ -149,55 +156,98 @@ def train(
         targets=settings.targets,
         classifiers={name: one.classifier for name, one in fitted.items()},
         base_rates={name: one.base_rate for name, one in fitted.items()},
-        margin=margin_model(
-            margin_rows, takings, features.names, settings.margin_rate, settings.horizon_days
-        ),
+        margin=margin.model,
+        margins=margin.measured,
         metrics=metrics,
         notes=tuple(notes),
         golden=Golden((), {}),
         absent=absent,
     )
     tests = {name: one.tested for name, one in fitted.items()}
-    return TrainingResult(with_golden_rows(bundle, margin_rows), metrics, tuple(notes), tests)
+    return TrainingResult(with_golden_rows(bundle, worth.rows), metrics, tuple(notes), tests)
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """Rows of a question to learn from and to test on, and all customers; see `FitSettings`."""
+
+    learned: Rows
+    tested: Rows
+    everyone: FloatArray
+    notes: tuple[str, ...]
 
 
 def _snapshots(
     log: SignalLog, features: FeatureSet, target: Target, table: TrainingTable, first: int
-) -> tuple[Rows, Rows, tuple[str, ...]]:
-    """Rows of a question asked at snapshots: to learn from, to test on; and no note."""
-    answers = table.answers[target.name].values
+) -> _Asked:
+    """Rows of a question asked at snapshots."""
+    found = table.answers[target.name]
+    answers, learns = found.values, ~table.test
+    if table.test.any():
+        # A window beside the one that serves may be longer: what it learns from ends before
+        # the tests begin, too.
+        closed = table.as_of + target.window_days * DAY <= table.as_of[table.test].min()
+        learns = learns & closed
     none = np.zeros(len(features), dtype=bool)
     weights = np.ones(len(answers))
     rows = Rows(table.rows, answers, table.customers, table.as_of, weights, none)
-    learned = rows.at((answers >= 0) & ~table.test)
+    learned = rows.at((answers >= 0) & learns)
     if len(learned):
         stopped = clocks(log, features, learned.rows, learned.as_of, first)
         learned = replace(learned, clocks=stopped)
-    return learned, rows.at((answers >= 0) & table.test), ()
+    last = table.as_of[~table.test].max() if (~table.test).any() else 0
+    asked = int(np.sum(answers >= 0))
+    note = (
+        f"{target.name}: asked of {asked:,} rows; {found.not_at_risk:,} were not at risk, and of "
+        f"{found.censored:,} the window of {target.window_days} days was not over: dropped, "
+        "never a no."
+    )
+    tested = rows.at((answers >= 0) & table.test)
+    return _Asked(learned, tested, table.rows[~table.test & (table.as_of == last)], (note,))
 
 
-def _surveyed(
-    log: SignalLog, features: FeatureSet, target: Target, first: int, end: int
-) -> tuple[Rows, Rows, tuple[str, ...]]:
-    """Rows of a question asked by surveys: to learn from, to test on; and notes."""
+def _surveyed(log: SignalLog, features: FeatureSet, target: Target, first: int, end: int) -> _Asked:
+    """Rows of a question asked by surveys."""
     found = promoter_rows(log, features, target, first, end)
     rows = Rows(
         found.rows, found.answers, found.customers, found.as_of, found.weights, found.clocks
     )
-    return rows.at(~found.test & ~found.between), rows.at(found.test), found.notes
+    learned = rows.at(~found.test & ~found.between)
+    return _Asked(learned, rows.at(found.test), learned.rows, found.notes)
+
+
+def _beside(
+    target: Target, asked: _Asked, features: FeatureSet, settings: TrainSettings
+) -> tuple[tuple[Measured, ...], tuple[str, ...]]:
+    """A window beside the one that serves: fitted and tested, but never in the bundle."""
+    if not len(asked.learned):
+        return (), (
+            *asked.notes,
+            f"{target.name}: no window of {target.window_days} days ends before the tests begin.",
+        )
+    # A draw of its own, so that the models that serve are the same with and without it.
+    rng = np.random.default_rng((settings.seed, target.window_days))
+    found = _fit_target(target, asked, features, settings, rng)
+    metrics = tuple(replace(each, serves=False) for each in found.metrics)
+    best = next(each for each in found.metrics if each.serves)
+    words = f"{target.name}: beside the window that serves, {best.model} would serve this one"
+    if best.auc is not None:
+        words += f"; AUC {best.auc:.3f}, {best.positives:,} yes of {best.rows:,} test rows"
+    return metrics, (*asked.notes, f"{words}.")
 
 
 def _fit_target(
     target: Target,
-    learned: Rows,
-    tested: Rows,
+    asked: _Asked,
     features: FeatureSet,
     settings: TrainSettings,
     rng: np.random.Generator,
 ) -> _Fitted:
     """Fit what the rows suffice for, test it, and choose what serves."""
-    growth = Growth(settings.booster, settings.seed, directions(features, target.name))
-    models, notes = candidates(learned, features.names, FitSettings(target, growth), rng)
+    learned, tested = asked.learned, asked.tested
+    growth = Growth(settings.booster, settings.seed, directions(features, target.score))
+    fitting = FitSettings(target, growth, features, asked.everyone)
+    models, notes = candidates(learned, features.names, fitting, rng)
     found = {
         kind: model.predict(tested.rows) if len(tested) else np.empty(0)
         for kind, model in models.items()
@@ -213,22 +263,9 @@ def _fit_target(
     return _Fitted(models[serving], rate, metrics, (*notes, said.sentence), test)
 
 
-def _margin_rows(
-    log: SignalLog, features: FeatureSet, table: TrainingTable, horizon_days: int, end: int
-) -> tuple[FloatArray, FloatArray]:
-    """Training rows and their takings; without any, everyone as of the end, takings unknown."""
-    learned = ~table.test
-    if learned.any():
-        takings = takings_after(
-            log, table.customers[learned], table.as_of[learned], horizon_days, end
-        )
-        return table.rows[learned], takings
-    people = np.array(
-        [place for place, name in enumerate(log.customer_ids) if not is_anonymous(name)],
-        dtype=np.int64,
-    )
-    moments = np.full(len(people), end, dtype=np.int64)
-    return feature_matrix(features, log, people, moments), np.full(len(people), np.nan)
+def _margin_settings(settings: TrainSettings, features: FeatureSet) -> MarginSettings:
+    growth = Growth(settings.booster, settings.seed)
+    return MarginSettings(features.names, settings.margin_rate, settings.horizon_days, growth)
 
 
 def _no_rows(target: Target, table: TrainingTable, plan: Schedule, said: tuple[str, ...]) -> str:
@@ -237,8 +274,13 @@ def _no_rows(target: Target, table: TrainingTable, plan: Schedule, said: tuple[s
         return "; ".join(said)
     if not plan.train:
         return f"no window of {target.window_days} days has passed yet"
+    had = (
+        "a running subscription at"
+        if target.of_subscribers
+        else f"been at risk ({' or '.join(target.at_risk)} within {target.at_risk_days} days) at"
+    )
     return (
-        f"no customer had ordered within {target.at_risk_days} days before any of "
+        f"no customer had {had} any of "
         f"{len(plan.train)} snapshots ({table.answers[target.name].not_at_risk:,} rows not asked)"
     )
 

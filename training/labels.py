@@ -1,20 +1,23 @@
 """What happened after `as_of`: yes, no, money, or not known yet."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from features.definitions import MINOR_UNITS
+from features.algebra import FeatureSet
+from features.batch import feature_matrix
+from features.definitions import FEATURES, MINOR_UNITS
 from features.signals import ABSENT, DAY, Int64Array, SignalLog, code
-from models.targets import Target
+from features.stage import subscription_runs
+from models.at_risk import SUBSCRIPTION_FEATURES
+from models.targets import EVER, LAPSE, ORDER, Target
 
 FloatArray = NDArray[np.float64]
 Int8Array = NDArray[np.int8]
 
 NO_LABEL: Final = -1
-ORDER: Final = "Order Completed"
 REFUND: Final = "Order Refunded"
 
 
@@ -29,7 +32,7 @@ class Labels:
     censored : int
         Rows whose label window was not over at the data's end.
     not_at_risk : int
-        Rows without an order in the at-risk days, among those not censored.
+        Rows without an event that puts them at risk, among those not censored.
     """
 
     values: Int8Array
@@ -53,21 +56,75 @@ def labels(
     values = np.full(len(customers), NO_LABEL, dtype=np.int8)
     complete = as_of + target.window_days * DAY <= data_end
     asked = np.zeros(len(customers), dtype=bool)
-    orders, events = _owned(log, ORDER), _owned(log, target.event)
-    for moment in np.unique(as_of[complete]):
-        rows = complete & (as_of == moment)
-        known = orders.between(moment - target.at_risk_days * DAY, moment, received_before=moment)
-        end = moment + target.window_days * DAY
-        happened = events.between(moment, end, received_before=data_end)
-        asked[rows] = _any_of(orders.owner[known], len(log))[customers[rows]]
-        seen = _any_of(events.owner[happened], len(log))[customers[rows]]
-        values[rows] = seen == (target.outcome == "presence")
+    asked[complete] = at_risk_then(log, customers[complete], as_of[complete], target)
+    if target.outcome == LAPSE:
+        later = as_of[complete] + target.window_days * DAY
+        # What happened in the window counts whenever it was heard of, as with all labels.
+        heard = _heard_at_once(log, data_end)
+        values[complete] = ~_runs(heard, customers[complete], later)
+    else:
+        seen = _happened(log, customers, as_of, target, data_end)
+        values[complete] = seen[complete] == (target.outcome == "presence")
     values[~asked] = NO_LABEL
     return Labels(
         values,
         censored=int(np.sum(~complete)),
         not_at_risk=int(np.sum(complete & ~asked)),
     )
+
+
+def at_risk_then(
+    log: SignalLog, customers: Int64Array, as_of: Int64Array, target: Target
+) -> NDArray[np.bool_]:
+    """Whom the target's question was asked of at each moment, shape (n,).
+
+    The same as `models.at_risk.at_risk` says of the features of that moment.
+    """
+    if target.of_subscribers:
+        return _runs(log, customers, as_of)
+    asked = np.zeros(len(customers), dtype=bool)
+    events = _owned(log, target.at_risk)
+    for moment in np.unique(as_of):
+        since = _LONG_AGO if target.at_risk_days == EVER else moment - target.at_risk_days * DAY
+        known = events.between(since, moment, received_before=moment)
+        rows = as_of == moment
+        asked[rows] = _any_of(events.owner[known], len(log))[customers[rows]]
+    return asked
+
+
+_LONG_AGO: Final = -(2**62)
+_NOT_YET: Final = 2**62
+_SUBSCRIPTION: Final = FeatureSet(
+    tuple(each for each in FEATURES.features if each.name in SUBSCRIPTION_FEATURES)
+)
+
+
+def _runs(log: SignalLog, customers: Int64Array, as_of: Int64Array) -> NDArray[np.bool_]:
+    rows = feature_matrix(_SUBSCRIPTION, log, customers, as_of)
+    places = [_SUBSCRIPTION.names.index(name) for name in SUBSCRIPTION_FEATURES]
+    return np.asarray(subscription_runs(*rows[:, places].T))
+
+
+def _heard_at_once(log: SignalLog, data_end: int) -> SignalLog:
+    """The log as if all that was received before `data_end` had been as it occurred."""
+    columns = log.columns
+    heard = columns.received_at < data_end
+    received = np.where(heard, np.minimum(columns.occurred_at, columns.received_at), _NOT_YET)
+    return replace(log, columns=replace(columns, received_at=received))
+
+
+def _happened(
+    log: SignalLog, customers: Int64Array, as_of: Int64Array, target: Target, data_end: int
+) -> NDArray[np.bool_]:
+    """Whether one of the target's events fell into each label window."""
+    seen = np.zeros(len(customers), dtype=bool)
+    events = _owned(log, target.event)
+    for moment in np.unique(as_of):
+        end = moment + target.window_days * DAY
+        inside = events.between(moment, end, received_before=data_end)
+        rows = as_of == moment
+        seen[rows] = _any_of(events.owner[inside], len(log))[customers[rows]]
+    return seen
 
 
 def takings_after(
@@ -84,7 +141,7 @@ def takings_after(
     """
     takings = np.full(len(customers), np.nan)
     complete = as_of + horizon_days * DAY <= data_end
-    orders, refunds = _owned(log, ORDER), _owned(log, REFUND)
+    orders, refunds = _owned(log, (ORDER,)), _owned(log, (REFUND,))
     for moment in np.unique(as_of[complete]):
         rows = complete & (as_of == moment)
         end = moment + horizon_days * DAY
@@ -101,7 +158,7 @@ def takings_after(
 
 @dataclass(frozen=True, slots=True)
 class _Owned:
-    """All signals of one event, each of shape (n_events,); `owner` is a customer's index."""
+    """All signals of some events, each of shape (n_events,); `owner` is a customer's index."""
 
     owner: Int64Array
     occurred_at: Int64Array
@@ -113,9 +170,9 @@ class _Owned:
         return np.asarray(occurred & (self.received_at < received_before))
 
 
-def _owned(log: SignalLog, event: str) -> _Owned:
+def _owned(log: SignalLog, events: tuple[str, ...]) -> _Owned:
     # A keyed event, such as Survey Answered/nps, is not looked for here: targets name events.
-    here = np.flatnonzero(log.columns.event == code(event))
+    here = np.flatnonzero(np.isin(log.columns.event, [code(event) for event in events]))
     owner = np.searchsorted(log.starts, here, side="right") - 1
     columns = log.columns
     return _Owned(

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from features.algebra import FeatureSet
 from features.batch import feature_matrix
 from features.signals import DAY, Int64Array, SignalLog
-from models.classifier import Classifier, recency_column
-from models.targets import EVER, Target
+from models.at_risk import at_risk
+from models.classifier import Classifier
+from models.targets import Target
 from training.baselines import logistic
 from training.clocks import clocks
 from training.metrics import auc
@@ -103,8 +104,7 @@ def promoter_rows(
     young = found.as_of < first + HISTORY_DAYS * DAY
     found = found.at(~young)
     rows = feature_matrix(features, log, found.customers, found.as_of)
-    silent = rows[:, recency_column(features.names)]
-    asked_of = ~np.isnan(silent) if target.at_risk_days == EVER else silent <= target.at_risk_days
+    asked_of = at_risk(target, rows, features)
     found, rows = found.at(asked_of), rows[asked_of]
     answered = found.answered
     if not answered.any():
@@ -197,7 +197,7 @@ def _no_answers(found: Surveys, young: BoolArray) -> str:
     if len(young):
         return (
             f"all {len(young):,} recommendation surveys are of the first {HISTORY_DAYS} days, or "
-            "of people who had not ordered"
+            "of people it is not asked about"
         )
     return "nobody has answered a recommendation survey (Survey Answered of the kind nps) yet"
 

@@ -13,7 +13,6 @@ from features.intake.report import known_like
 from features.signals import (
     ABSENT,
     CONTACT_EVENTS,
-    DAY,
     KNOWN_EVENTS,
     SECOND,
     Int64Array,
@@ -21,19 +20,14 @@ from features.signals import (
     code,
     is_anonymous,
 )
-from models.targets import EVER, PROMOTION, Target, Targets, Windows
+from models.proposed_targets import SHOP
+from models.targets import ORDER, PROMOTION, Target, Targets
 from serving.policy import Policy
-from training.dataset import Schedule, ScheduleRules, first_order, schedule
-from training.labels import ORDER, labels
+from training.dataset import NothingToLearn, Schedule, ScheduleRules, beginning, schedule
+from training.labels import at_risk_then, labels
+from training.proposals import Proposal, proposal
 from training.surveys import promoters, surveys
 
-# Two gaps, three order days: with one gap alone, a customer's habit and chance look the same.
-LEAST_GAPS: Final = 2
-# Below so many customers with a habit, percentiles of it are chance.
-LEAST_HABITS: Final = 20
-# Snapshots, a gap and a test must fit beside the window: at most a fifth of the history.
-LONGEST_SHARE: Final = 5
-_WEEK: Final = 7
 _KINDS: Final[Mapping[str, tuple[str, ...]]] = {
     "e-mails": tuple(key for key, channel in CONTACT_EVENTS.items() if channel == "email"),
     "visits": ("Page Viewed", "Product Viewed", "Application Opened"),
@@ -89,10 +83,8 @@ class Readiness:
         Consents that the company's policy assumes, as ``channel:purpose``.
     consents : mapping
         Customers who allow ``channel:purpose`` at the data's end.
-    windows : Windows or None
-        Lengths proposed from the customers' own gaps; None: too few come back to tell.
-    habits : int
-        Customers whose gaps speak for the proposal.
+    proposed : Proposal
+        Targets proposed from the customers' own gaps, or why not.
     """
 
     signals: int
@@ -110,8 +102,8 @@ class Readiness:
     assumed: tuple[str, ...]
     consents: Mapping[str, int]
     objectors: int
-    windows: Windows | None
-    habits: int
+    proposed: Proposal
+    targets: Targets
     answers: tuple[Answers, ...]
     notes: tuple[str, ...]
 
@@ -123,7 +115,7 @@ class Readiness:
             *_order_lines(self),
             *(_answer_line(each) for each in self.answers),
             *self.notes,
-            *_window_lines(self),
+            *self.proposed.lines(self.targets),
             *(_share_line(kind, share) for kind, share in self.shares.items()),
             *_consent_lines(self),
             "Events: "
@@ -153,8 +145,7 @@ def readiness(history: History, targets: Targets, policy: Policy) -> Readiness:
     people = _identified(log)
     is_order = (columns.event == code(ORDER)) & people[_owner(log)]
     changes = history.consent_changes()
-    habits = usual_gaps(log)
-    plan = _plan(log, targets, end) if is_order.any() else Schedule((), ())
+    plan = _plan(log, targets, end)
     return Readiness(
         signals=len(columns),
         customers=int(people.sum()),
@@ -171,54 +162,22 @@ def readiness(history: History, targets: Targets, policy: Policy) -> Readiness:
         assumed=tuple(sorted(":".join(pair) for pair in policy.assumed_consents)),
         consents=_consents(changes),
         objectors=len({change.customer_id for change in changes if change.objection}),
-        windows=proposed_windows(habits, (end - int(columns.occurred_at.min())) // DAY),
-        habits=len(habits),
-        answers=tuple(_answers(log, each, plan, end) for each in targets.targets if is_order.any()),
-        notes=plan.notes,
+        proposed=proposal(log, end),
+        targets=targets,
+        answers=()
+        if plan is None
+        else tuple(_answers(log, each, plan, end) for each in targets.targets),
+        notes=() if plan is None else plan.notes,
     )
 
 
-def usual_gaps(log: SignalLog) -> Int64Array:
-    """Each returning customer's mean gap between order days, in microseconds.
-
-    Only identified customers with at least three order days; several orders of one day count
-    as one, since a forgotten item is not a habit.
-    """
-    owner = _owner(log)
-    rows = (log.columns.event == code(ORDER)) & _identified(log)[owner]
-    days = np.unique(np.stack([owner[rows], log.columns.occurred_at[rows] // DAY]), axis=1)
-    if not days.size:
-        return np.empty(0, dtype=np.int64)
-    _, starts, counts = np.unique(days[0], return_index=True, return_counts=True)
-    first, last = days[1][starts], days[1][starts + counts - 1]
-    back = counts > LEAST_GAPS
-    return np.asarray((last - first)[back] * DAY // (counts[back] - 1), dtype=np.int64)
-
-
-def proposed_windows(gaps: Int64Array, days: int) -> Windows | None:
-    """Label windows from the customers' usual gaps.
-
-    Churn: the 90th percentile in whole weeks, since nine in ten would have come back by then;
-    at risk: twice that; repurchase: the median in whole weeks, shorter than the churn window.
-
-    Parameters
-    ----------
-    gaps : ndarray of int64, shape (n_customers,)
-        See `usual_gaps`.
-    days : int
-        Length of the history, which bounds the windows.
-    """
-    if len(gaps) < LEAST_HABITS:
+def _plan(log: SignalLog, targets: Targets, end: int) -> Schedule | None:
+    """Snapshots; None where nobody was ever at risk."""
+    try:
+        first = beginning(log, end, targets)
+    except NothingToLearn:
         return None
-    longest = max(2, days // LONGEST_SHARE // _WEEK)
-    weeks = np.quantile(gaps, (0.9, 0.5)) / (_WEEK * DAY)
-    churn = int(np.clip(round(float(weeks[0])), 2, longest))
-    repurchase = int(np.clip(round(float(weeks[1])), 1, churn - 1))
-    return Windows(churn * _WEEK, 2 * churn * _WEEK, repurchase * _WEEK)
-
-
-def _plan(log: SignalLog, targets: Targets, end: int) -> Schedule:
-    return schedule(first_order(log, end), end, targets.longest_window_days, ScheduleRules())
+    return schedule(first, end, targets.longest_window_days, ScheduleRules())
 
 
 def _answers(log: SignalLog, target: Target, plan: Schedule, end: int) -> Answers:
@@ -235,18 +194,16 @@ def _answers(log: SignalLog, target: Target, plan: Schedule, end: int) -> Answer
             values = labels(log, customers, as_of, target, end).values
             yes += int((values == 1).sum())
             no += int((values == 0).sum())
-    # At the end the answer is open, but whom it is asked of is known: those who ordered lately.
-    columns = log.columns
-    since = 0 if target.at_risk_days == EVER else end - target.at_risk_days * DAY
-    lately = (columns.event == code(ORDER)) & (columns.occurred_at >= since)
-    owners = np.unique(_owner(log)[lately])
+    # At the end the answer is open, but whom it is asked of is known.
+    everybody = np.flatnonzero(_identified(log))
+    now = at_risk_then(log, everybody, np.full(len(everybody), end, dtype=np.int64), target)
     return Answers(
         target=target,
         snapshots=asked,
         rows=yes + no,
         yes=yes,
         no=no,
-        at_risk_now=int(_identified(log)[owners].sum()),
+        at_risk_now=int(now.sum()),
     )
 
 
@@ -285,6 +242,12 @@ def _consents(changes: list[ConsentChange]) -> dict[str, int]:
 
 
 def _order_lines(found: Readiness) -> list[str]:
+    if not found.orders and found.proposed.kind != SHOP:
+        return [
+            f"No orders ('{ORDER}'): no margin is expected of anybody, so only what the catalog "
+            "says of money beside it can speak for a communication. If customers pay for a "
+            f"subscription, bring each payment in as '{ORDER}' too."
+        ]
     if not found.orders:
         return [
             f"No orders ('{ORDER}'): churn, repurchase and margin cannot be learned, so `nextbest "
@@ -331,33 +294,6 @@ def _answer_line(found: Answers) -> str:
         f"{head}. Too few for a model (it takes {target.minimum_rows:,} answers and "
         f"{target.minimum_of_each:,} of each kind): a simple rule will serve."
     )
-
-
-def _window_lines(found: Readiness) -> list[str]:
-    if not found.orders:
-        return []
-    if found.windows is None:
-        return [
-            f"Only {found.habits:,} customers have ordered on three days or more; it takes "
-            f"{LEAST_HABITS} to propose windows from their gaps. The windows of targets.toml stay."
-        ]
-    windows = found.windows
-    told = (
-        f"Windows proposed from the usual gaps of {found.habits:,} returning customers: churn "
-        f"{windows.churn_days} days, at risk {windows.at_risk_days}, repurchase "
-        f"{windows.repurchase_days}."
-    )
-    used = {each.target.name: each.target for each in found.answers}
-    churn, again = used.get("churn_risk"), used.get("repurchase_likelihood")
-    if churn and again:
-        now = Windows(churn.window_days, churn.at_risk_days, again.window_days)
-        told += (
-            " targets.toml says the same."
-            if now == windows
-            else f" targets.toml says {now.churn_days}, {now.at_risk_days} and "
-            f"{now.repurchase_days}; change it there if you agree."
-        )
-    return [told]
 
 
 def _share_line(kind: str, share: float) -> str:

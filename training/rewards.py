@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from features.definitions import MINOR_UNITS
 from features.signals import ABSENT, DAY, Int64Array, SignalLog, code
+from models.targets import ORDER
 from serving.policy import Policy
-from training.labels import ORDER, REFUND
+from training.labels import REFUND
 
 FloatArray = NDArray[np.float64]
 

@@ -3,15 +3,15 @@ from pathlib import Path
 
 import pytest
 
+from models.proposed_targets import ACTIVITY, CONTRACT, Windows, targets_toml
 from models.targets import (
     EVER,
+    RUNNING,
     SHIPPED,
     InvalidTargets,
-    Windows,
     load_targets,
     tables,
     targets_from_tables,
-    targets_toml,
 )
 
 GOOD = targets_toml(Windows(28, 56, 7))
@@ -51,7 +51,72 @@ def test_targets_survive_their_tables() -> None:
 def test_a_contract_may_look_for_cancellations(tmp_path: Path) -> None:
     text = GOOD.replace("Order Completed", "Subscription Cancelled", 1)
     text = text.replace('outcome = "absence"', 'outcome = "presence"')
-    assert load_targets(written(tmp_path, text))["churn_risk"].event == "Subscription Cancelled"
+    churn = load_targets(written(tmp_path, text))["churn_risk"]
+    assert (churn.event, churn.at_risk) == (("Subscription Cancelled",), ("Order Completed",))
+
+
+def test_a_contract_asks_those_whose_subscription_runs(tmp_path: Path) -> None:
+    targets = load_targets(written(tmp_path, targets_toml(Windows(35, 70, 14, CONTRACT))))
+    churn, again = targets["churn_risk"], targets["repurchase_likelihood"]
+    assert (churn.outcome, churn.at_risk, churn.at_risk_days) == ("lapse", (RUNNING,), EVER)
+    assert churn.of_subscribers
+    assert churn.beginnings == ("Subscription Started", "Subscription Renewed")
+    assert (again.event, again.window_days) == (("Subscription Renewed",), 14)
+
+
+def test_where_nobody_buys_any_activity_counts(tmp_path: Path) -> None:
+    targets = load_targets(written(tmp_path, targets_toml(Windows(14, 28, 7, ACTIVITY))))
+    events = ("Application Opened", "Feature Used", "Page Viewed", "Product Viewed")
+    for target in (targets["churn_risk"], targets["repurchase_likelihood"]):
+        assert target.event == target.at_risk == target.beginnings == events
+    assert targets["promoter_likelihood"].at_risk == events
+
+
+@pytest.mark.parametrize("kind", [CONTRACT, ACTIVITY])
+def test_proposals_survive_their_tables(tmp_path: Path, kind: str) -> None:
+    targets = load_targets(written(tmp_path, targets_toml(Windows(35, 70, 14, kind))))
+    assert targets_from_tables(tables(targets), "x") == targets
+
+
+def test_other_windows_stand_beside_the_one_that_serves(tmp_path: Path) -> None:
+    text = GOOD.replace("at_risk_days = 56", "at_risk_days = 56\nalso_window_days = [14, 56]", 1)
+    targets = load_targets(written(tmp_path, text))
+    beside = targets["churn_risk"].beside()
+    assert [(one.name, one.window_days, one.score) for one in beside] == [
+        ("churn_risk_14d", 14, "churn_risk"),
+        ("churn_risk_56d", 56, "churn_risk"),
+    ]
+    assert all(one.at_risk_days == 56 and not one.beside() for one in beside)
+    assert targets.longest_window_days == 28  # they move no snapshot
+    assert targets["repurchase_likelihood"].beside() == ()
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"at_risk_days": 7}, "at_risk_days = 7 of a running subscription"),
+        ({"at_risk": "Order Completed"}, "no 'at_risk_days'; it has no default"),
+        ({"at_risk": ["running subscription", "Order Completed"], "at_risk_days": 70},
+         "at_risk = 'running subscription' beside events; it must stand alone"),
+        ({"at_risk": "running subscripton", "at_risk_days": 70},
+         "did you mean 'running subscription'?"),
+        ({"at_risk": [], "at_risk_days": 70}, "at_risk = []; must name at least one event"),
+        ({"at_risk": "Order Completed", "at_risk_days": 70}, "outcome = 'lapse'; it is for churn"),
+        ({"outcome": "absence", "event": []}, "event = []; must name at least one"),
+        ({"outcome": "absence", "event": [1]}, "event = [1]; must be one text in quotes, or diff"),
+        ({"also_window_days": [14, 14]}, "also_window_days = [14, 14]; must be different whole"),
+        ({"also_window_days": [35]}, "differ from window_days = 35"),
+        ({"also_window_days": [0]}, "also_window_days has 0; each must lie between 1 and 730"),
+        ({"also_window_days": [1, 2, 3, 4, 5]}, "at most 4, and none of a question that is asked"),
+    ],
+)  # fmt: skip
+def test_a_mistake_in_a_contract_is_named(
+    tmp_path: Path, changes: dict[str, object], words: str
+) -> None:
+    found = tables(load_targets(written(tmp_path, targets_toml(Windows(35, 70, 14, CONTRACT)))))
+    del found["churn_risk"]["at_risk_days"]
+    with pytest.raises(InvalidTargets, match=re.escape(words)):
+        targets_from_tables({**found, "churn_risk": {**found["churn_risk"], **changes}}, "x")
 
 
 @pytest.mark.parametrize(

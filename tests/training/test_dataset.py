@@ -13,8 +13,8 @@ from training.dataset import (
     NothingToLearn,
     Schedule,
     ScheduleRules,
+    beginning,
     data_end,
-    first_order,
     schedule,
     training_table,
 )
@@ -86,10 +86,10 @@ def test_no_signals_are_nothing_to_learn_from(log_of) -> None:  # type: ignore[n
 
 def test_no_orders_are_nothing_to_learn_from(log_of) -> None:  # type: ignore[no-untyped-def]
     log = log_of({"a": [("Page Viewed", DAY)], "anon:1": [(ORDER, DAY)], "b": [(ORDER, 9 * DAY)]})
-    assert first_order(log, 10 * DAY) == 9 * DAY
+    assert beginning(log, 10 * DAY, load_targets()) == 9 * DAY
     words = "no 'Order Completed' among 3 signals of 3 customers"
     with pytest.raises(NothingToLearn, match=words):
-        first_order(log, 9 * DAY)
+        beginning(log, 9 * DAY, load_targets())
 
 
 def test_rows_are_identified_customers_already_known(log_of) -> None:  # type: ignore[no-untyped-def]

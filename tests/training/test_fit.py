@@ -61,7 +61,7 @@ def test_every_model_is_measured_on_every_target(result: TrainingResult) -> None
     assert found == [
         (target, model)
         for target in ("churn_risk", "repurchase_likelihood")
-        for model in ("base_rate", "recency", "logistic", "lightgbm")
+        for model in ("base_rate", "recency", "bg_nbd", "pareto_nbd", "logistic", "lightgbm")
     ]
     for target in ("churn_risk", "repurchase_likelihood"):
         mine = [each for each in result.metrics if each.target == target]

@@ -63,7 +63,7 @@ def test_presence_is_the_other_way_round(log_of) -> None:  # type: ignore[no-unt
 
 
 def test_a_cancellation_is_looked_for_where_the_target_says_so(log_of) -> None:  # type: ignore[no-untyped-def]
-    target = replace(CHURN, outcome="presence", event="Subscription Cancelled")
+    target = replace(CHURN, outcome="presence", event=("Subscription Cancelled",))
     before = (ORDER, NOW - DAY)
     assert answer(log_of, [before, (ORDER, NOW + DAY)], target) == 0
     assert answer(log_of, [before, ("Subscription Cancelled", NOW + DAY)], target) == 1

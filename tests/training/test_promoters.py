@@ -10,7 +10,7 @@ from features.home import Home
 from features.intake.ingest import IntakeRules, ingest
 from features.signals import DAY, SignalLog, code
 from models.targets import load_targets
-from training.dataset import data_end, first_order
+from training.dataset import beginning, data_end
 from training.promoters import PromoterRows, promoter_rows
 from training.simulator.company import CompanySize, simulate_company, write_company
 from training.surveys import surveys
@@ -35,7 +35,7 @@ def log(home: Home) -> SignalLog:
 @pytest.fixture(scope="module")
 def found(log: SignalLog, home: Home) -> PromoterRows:
     end = data_end(log, History(home.signals).data_end())
-    return promoter_rows(log, FEATURES, TARGET, first_order(log, end), end)
+    return promoter_rows(log, FEATURES, TARGET, beginning(log, end, load_targets()), end)
 
 
 def true_score(home: Home, since: int) -> float:
@@ -105,7 +105,7 @@ def without(log: SignalLog, event: str) -> SignalLog:
 def test_without_sendings_all_answers_count_alike(log: SignalLog) -> None:
     end = data_end(log, int(log.columns.received_at.max()) + 1)
     found = promoter_rows(
-        without(log, "Survey Sent/nps"), FEATURES, TARGET, first_order(log, end), end
+        without(log, "Survey Sent/nps"), FEATURES, TARGET, beginning(log, end, load_targets()), end
     )
     assert set(found.weights.tolist()) == {1.0}
     assert found.net is not None
@@ -115,7 +115,7 @@ def test_without_sendings_all_answers_count_alike(log: SignalLog) -> None:
 
 def test_without_answers_the_reason_is_said(log: SignalLog) -> None:
     end = data_end(log, int(log.columns.received_at.max()) + 1)
-    first = first_order(log, end)
+    first = beginning(log, end, load_targets())
     silent = without(log, "Survey Answered/nps")
     found = promoter_rows(silent, FEATURES, TARGET, first, end)
     assert len(found.answers) == 0

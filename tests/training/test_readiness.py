@@ -13,9 +13,11 @@ from features.home import Home
 from features.intake.ingest import IntakeRules, ingest
 from features.intake.mapping_draft import draft_mapping
 from features.signals import DAY, EMPTY, SignalColumns, SignalLog, code
-from models.targets import Windows, load_targets
+from models.proposed_targets import Windows
+from models.targets import ORDER, load_targets
 from serving.policy import SHIPPED, Policy, load_policy
-from training.readiness import Readiness, proposed_windows, readiness, usual_gaps
+from training.proposals import proposed_windows, usual_gaps
+from training.readiness import Readiness, readiness
 
 SHOP = Path(__file__).parents[1] / "foreign_shop"
 
@@ -52,8 +54,8 @@ def test_usual_gaps_are_mean_gaps_between_order_days() -> None:
             "anon:d": [1, 2, 3, 4],
         }
     )
-    assert (usual_gaps(log) / DAY).tolist() == [15.0, 3.0]
-    assert usual_gaps(SignalLog((), np.zeros(1, np.int64), EMPTY)).tolist() == []
+    assert (usual_gaps(log, (ORDER,)) / DAY).tolist() == [15.0, 3.0]
+    assert usual_gaps(SignalLog((), np.zeros(1, np.int64), EMPTY), (ORDER,)).tolist() == []
 
 
 @pytest.mark.parametrize(
@@ -88,7 +90,11 @@ def test_complete_journey_gives_the_shipped_windows() -> None:
     for customer, day in found:
         days.setdefault(customer, []).append(day)
     assert len(days) == 2469
-    assert proposed_windows(usual_gaps(orders_of(days)), 365) == Windows(28, 56, 7) == Windows()
+    assert (
+        proposed_windows(usual_gaps(orders_of(days), (ORDER,)), 365)
+        == Windows(28, 56, 7)
+        == Windows()
+    )
 
 
 def test_the_foreign_shop_can_be_learned_from(tmp_path: Path, policy: Policy) -> None:
@@ -102,7 +108,7 @@ def test_the_foreign_shop_can_be_learned_from(tmp_path: Path, policy: Policy) ->
     assert [answers.enough for answers in found.answers] == [True, True, False]
     assert "nobody has answered a recommendation survey" in lines
     assert lines.count("Enough to train a model.") == 2
-    assert found.windows is not None
+    assert found.proposed.windows is not None
     assert "change it there if you agree" in lines
     assert found.shares["e-mails"] > 0.6
     assert "No tickets: the features about them stay empty." in lines
