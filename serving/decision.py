@@ -19,6 +19,7 @@ from features.batch import feature_row
 from features.signals import CONTACT_EVENTS, DAY, HOUR, SignalColumns, code, is_anonymous
 from features.stage import stage
 from features.traits import TIME_ZONE
+from models.effects import NOTHING_MEASURED, CustomerEffects, state_of
 from models.expectation import Expectation
 from models.language import phrase
 from serving.arbitration import SILENCE, fatigue_price, ranked
@@ -79,6 +80,8 @@ class Proposal:
         Those that do not, and what would have to change.
     left_out : tuple of Refusal
         What the caller rules out; part of `refusals` as well.
+    measured : CustomerEffects
+        What communications were measured to do to customers like this one.
     """
 
     customer: Customer
@@ -87,6 +90,7 @@ class Proposal:
     entries: tuple[Communication, ...]
     refusals: tuple[Refusal, ...]
     left_out: tuple[Refusal, ...] = ()
+    measured: CustomerEffects = NOTHING_MEASURED
 
 
 def decide(customer: Customer, engine: Engine, ledger: Ledger, uniform: float) -> Decision:
@@ -122,7 +126,8 @@ def propose(
     expectation = UNSCORED if objected else expectation_of(customer, engine)
     flags = flags_up(customer.features, expectation, engine.policy)
     entries, refusals = eligible(customer, flags, expectation, engine.catalog)
-    return _narrowed(Proposal(customer, expectation, flags, entries, refusals, left_out))
+    measured = NOTHING_MEASURED if objected else effects_on(customer, expectation, engine)
+    return _narrowed(Proposal(customer, expectation, flags, entries, refusals, left_out, measured))
 
 
 def settle(proposal: Proposal, engine: Engine, ledger: Ledger, uniform: float) -> Decision:
@@ -149,7 +154,8 @@ def settle(proposal: Proposal, engine: Engine, ledger: Ledger, uniform: float) -
     # What each message is worth beyond silence, and less what it costs; the best comes first.
     fatigue = fatigue_price(ledger.contacts, policy.fatigue, as_of)
     paid = {e.name: engine.prices.of(e, customer.customer_id, policy) for e in allowed}
-    weighed = ranked(priced(allowed, paid), proposal.expectation, fatigue, policy)
+    told = proposal.expectation
+    weighed = ranked(priced(allowed, paid), told, fatigue, policy, proposal.measured)
     candidates = told_apart(weighed, paid)
 
     # How likely each one is to be chosen; then the choice.
@@ -247,6 +253,14 @@ def expectation_of(customer: Customer, engine: Engine) -> Expectation:
     return engine.bundle.expect(row, engine.features, engine.texts)
 
 
+def effects_on(customer: Customer, expectation: Expectation, engine: Engine) -> CustomerEffects:
+    """What communications were measured to do to customers like this one; of a visitor, nothing."""
+    if engine.bundle is None or engine.bundle.effects is None or customer.anonymous:
+        return NOTHING_MEASURED
+    state = state_of(expectation, customer.features, customer.stage)
+    return engine.bundle.effects.on(state, customer.stage)
+
+
 # ---- What may be sent --------------------------------------------------------------------
 
 
@@ -321,7 +335,14 @@ def _without_scores_or_marketing(proposal: Proposal, engine: Engine) -> Proposal
     entries, refusals = eligible(customer, flags, UNSCORED, engine.catalog)
     others = tuple(each for each in refusals if not _is_marketing(listed[each.communication]))
     return _narrowed(
-        replace(proposal, expectation=UNSCORED, flags=flags, entries=entries, refusals=others)
+        replace(
+            proposal,
+            expectation=UNSCORED,
+            flags=flags,
+            entries=entries,
+            refusals=others,
+            measured=NOTHING_MEASURED,
+        )
     )
 
 
