@@ -190,7 +190,8 @@ class _Reader:
             return None
         self.allow(entry, _KEYS)
         message_class = self.take(lambda: entry.one_of("class", CLASSES), CLASSES[0])
-        valid_from, valid_until = self.take(lambda: dates_of(entry), (None, None))
+        always: tuple[int | None, int | None] = (None, None)
+        valid_from, valid_until = self.take(lambda: dates_of(entry), always)
         return Communication(
             name=name,
             title=self.take(lambda: entry.text("title"), ""),
@@ -226,9 +227,10 @@ class _Reader:
 
     def moment(self, entry: Table) -> Moment | None:
         """When its time comes; None where the entry names neither a trigger nor a step before."""
-        trigger = self.take(lambda: events_of(entry, "trigger"), ())
+        none: tuple[str, ...] = ()
+        trigger = self.take(lambda: events_of(entry, "trigger"), none)
         after = self.take(lambda: entry.text("after") if entry.has("after") else "", "")
-        cancel_on = self.take(lambda: events_of(entry, "cancel_on"), ())
+        cancel_on = self.take(lambda: events_of(entry, "cancel_on"), none)
         delay = self.take(lambda: duration_of(entry, "delay", 0) if entry.has("delay") else 0, 0)
         waits = entry.has("trigger") or entry.has("after")
         within = self.take(lambda: duration_of(entry, "within", MINUTE) if waits else 0, 0)

@@ -19,6 +19,7 @@ from typing import Final
 import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert
 
+from features.machines import marked
 from features.signals import SignalColumns, pack, unpack
 from features.traits import TraitChange
 from serving import tables
@@ -269,7 +270,7 @@ class Store:
             )
 
     def put_customers(self, customers: Iterable[tuple[str, SignalColumns]]) -> int:
-        """Keep these customers' signals, replacing what was kept of each; how many they were.
+        """Keep these customers' raw signals, replacing what was kept of each; how many they were.
 
         Signals that came over HTTP and wait for the history are kept with them.
         """
@@ -293,10 +294,13 @@ class Store:
         return written
 
     def customer_signals(self, customer_id: str) -> SignalColumns | None:
-        """One customer's signals in time order; None if the store has never heard of them."""
+        """One customer's signals in time order; None if the store has never heard of them.
+
+        What time shows to be a machine's open or click has its own key, as in the history.
+        """
         with self._reader.connect() as connection:
             packed = connection.scalar(_SIGNALS, {"customer": customer_id})
-        return None if packed is None else unpack(packed)
+        return None if packed is None else marked(unpack(packed))
 
     def customer_ids(self) -> tuple[str, ...]:
         """All known customers, ascending."""
@@ -601,7 +605,7 @@ def brought_up_to_date(connection: sa.Connection, found: str) -> str:
     """Finish the step from an older version, whose missing tables are there by now."""
     tables.decisions_by_communication.create(connection, checkfirst=True)
     for customer_id in connection.scalars(sa.select(tables.customers.c.customer_id)).all():
-        packed = connection.scalar(_SIGNALS, {"customer": customer_id})
+        packed = connection.scalar(_SIGNALS, {"customer": customer_id}) or b""
         note_all(connection, [(customer_id, unpack(packed))])
     if found != "1":
         return _now_current(connection)
