@@ -38,6 +38,7 @@ HOMES = {
         "serving/succession.py",
         "serving/tables.py",
     },
+    "threadpoolctl": {"training/fit.py"},
     "typer": {"nextbest.py"},
 }
 PICKLERS = {"pickle", "cloudpickle", "joblib", "dill"}

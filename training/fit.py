@@ -4,6 +4,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from features.algebra import FeatureSet
 from features.signals import DAY, Int64Array, SignalLog
@@ -119,6 +120,15 @@ def train(
     NothingToLearn
         If there are no signals, or none that puts an identified customer at risk.
     """
+    # Threads of linear algebra add up in an order of their own, so that their number would show
+    # in the last digits; and on busy cores they wait for each other: ten times slower was seen.
+    with threadpool_limits(limits=1):
+        return _trained(log, features, settings, as_of)
+
+
+def _trained(
+    log: SignalLog, features: FeatureSet, settings: TrainSettings, as_of: int
+) -> TrainingResult:
     end = data_end(log, as_of)
     first = beginning(log, end, settings.targets)
     plan = schedule(first, end, settings.targets.longest_window_days, settings.schedule)

@@ -6,6 +6,7 @@ from models.evaluation import report_folder
 from serving.store import Store
 from training import registry
 from training.card import write_card
+from training.leftovers import alone
 from training.narrator import Narrator
 from training.pictures import draw
 from training.retrain import Retrained
@@ -17,7 +18,8 @@ def publish(home: Home, retrained: Retrained, narrator: Narrator) -> None:
     with narrator.step("Drawing the model card"):
         draw(retrained, FEATURES, folder)
         write_card(retrained.evaluation, retrained.bundle, home.about(), folder)
-    with narrator.step("Writing it down in MLflow"):
+    with narrator.step("Writing it down in MLflow"), alone(home, wait=True):
+        registry.close_abandoned(home)
         registry.track(home, retrained, folder)
         follow_store(home)
 

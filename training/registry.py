@@ -113,6 +113,25 @@ def track(home: Home, retrained: Retrained, folder: Path) -> str:
     return str(parent.info.run_id)
 
 
+def close_abandoned(home: Home) -> int:
+    """Mark runs as killed whose training has ended without saying so; how many there were.
+
+    Called by the one that trains alone: whatever still says that it runs does not.
+    """
+    client = tracking_client(database(home))
+    with _silence():
+        running = [
+            str(run.info.run_id)
+            for experiment in client.search_experiments()
+            for run in client.search_runs(
+                [experiment.experiment_id], "attributes.status = 'RUNNING'"
+            )
+        ]
+        for run_id in running:
+            client.set_terminated(run_id, "KILLED")
+    return len(running)
+
+
 def follow(home: Home, champion: str | None, challenger: str | None) -> list[str]:
     """Let the aliases point where the store does; what had to be changed, in words.
 

@@ -14,6 +14,7 @@ from serving.policy import load_policy
 from serving.store import Store
 from training.fit import Tested, TrainSettings, train
 from training.forest import BoosterSettings
+from training.leftovers import alone, clear_parts
 from training.narrator import Narrator
 from training.report import evaluation_of
 
@@ -64,9 +65,20 @@ def retrain(home: Home, as_of: int, recipe: Recipe, narrator: Narrator) -> Retra
 
     The first bundle of a home goes into service at once, and so does one that finds a champion
     that cannot serve; any other becomes the challenger. That row is written last: a stopped run
-    changes nothing that serves.
+    changes nothing that serves, and the next one clears away what it left.
+
+    Raises
+    ------
+    TrainingUnderWay
+        If another process trains in this home.
     """
     home.about()
+    with alone(home):
+        clear_parts(home)
+        return _retrained(home, as_of, recipe, narrator)
+
+
+def _retrained(home: Home, as_of: int, recipe: Recipe, narrator: Narrator) -> Retrained:
     policy = load_policy(home.policy)
     settings = TrainSettings(
         targets=load_targets(recipe.targets or home.targets),
