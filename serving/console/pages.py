@@ -27,7 +27,9 @@ from serving.console.people import listed
 from serving.console.session import SESSION_HOURS, Sessions
 from serving.console.static_files import files
 from serving.console.twins import Rows, csv_text
+from serving.console.what_if import what_if_page
 from serving.contact_policy import told
+from serving.profile import UnknownCustomer as NobodyKnown
 from serving.security import SESSION_COOKIE, SIGN_IN
 from serving.store import Store, hash_of_key
 from serving.wire import BodyTooLarge, body_of
@@ -99,6 +101,7 @@ class Console:
                     *with_twins("/home", self.front),
                     *with_twins("/customers", self.customers),
                     *with_twins("/customers/{customer_id}/why", self.customer),
+                    *with_twins("/customers/{customer_id}/what-if", self.what_if),
                     Route("/customers/{customer_id}", self.to_customer),
                     Route("/models/beeswarm/{sha}/{target}.svg", self.beeswarm),
                     Route("/models/card/{sha}.html", self.card),
@@ -223,20 +226,29 @@ class Console:
         try:
             found = customer_page(customer_id, self.looking())
         except UnknownCustomer as error:
-            content = {**self._frame(request, "Customers"), "detail": str(error)}
-            record: dict[str, Json] = {"detail": str(error)}
-            rows = Rows(("detail",), ((str(error),),))
-            return self._shown(request, "missing.html", content, (record, rows), 404)
+            return self._missing(request, "Customers", str(error))
         content = {**self._frame(request, "Customers"), "page": found}
         return self._shown(request, "customer.html", content, (found.record(), found.rows()))
 
+    def what_if(self, request: Request) -> Response:
+        """What the models would say of one customer who differed; a form without a script."""
+        customer_id = request.path_params["customer_id"]
+        try:
+            found = what_if_page(customer_id, dict(request.query_params), self.looking())
+        except NobodyKnown as error:
+            return self._missing(request, "Customers", str(error))
+        content = {**self._frame(request, "Customers"), "page": found}
+        status = 422 if found.wrong else 200
+        return self._shown(request, "what_if.html", content, (found.record(), found.rows()), status)
+
     def nowhere(self, request: Request) -> Response:
         """Any other path below /app."""
-        detail = "There is no page at this address"
-        content = {**self._frame(request, "Not found"), "detail": detail}
-        return self._shown(
-            request, "missing.html", content, ({"detail": detail}, Rows(("detail",), ())), 404
-        )
+        return self._missing(request, "Not found", "There is no page at this address")
+
+    def _missing(self, request: Request, here: str, detail: str) -> Response:
+        content = {**self._frame(request, here), "detail": detail}
+        twins: tuple[dict[str, Json], Rows] = ({"detail": detail}, Rows(("detail",), ((detail,),)))
+        return self._shown(request, "missing.html", content, twins, 404)
 
     def models(self, request: Request) -> Response:
         """The models, and whether this version can be trusted."""
