@@ -16,6 +16,8 @@ TEMPLATE: Final = "card.html"
 NAMES: Final = {
     "lightgbm": "LightGBM",
     "logistic": "logistic regression",
+    "bg_nbd": "BG/NBD, from purchase times alone",
+    "pareto_nbd": "Pareto/NBD, from purchase times alone",
     "recency": "rule by the last order",
     "base_rate": "base rate",
 }
