@@ -71,7 +71,7 @@ def _messages_of_recency(draft: _Draft) -> None:
 
 
 def _wholes(draft: _Draft) -> None:
-    """A whole changes by what its parts change, and is never less than they are together."""
+    """A whole changes by what its parts change, and holds at least those that were asked for."""
     held = {each.count for each in draft.known.recencies if each.days in draft.asked}
     for whole in draft.known.wholes:
         name = whole.name
@@ -80,8 +80,10 @@ def _wholes(draft: _Draft) -> None:
             continue
         if moved or name in held:
             least = 1.0 if name in held else 0.0
-            together = max(_together(each, draft.now.__getitem__) for each in whole.parts)
-            draft.now[name] = max(draft.now[name] + moved, together, least)
+            asked = max(
+                _together(each, lambda part: draft.asked.get(part, 0.0)) for each in whole.parts
+            )
+            draft.now[name] = max(draft.now[name] + moved, asked, least)
 
 
 def _parts(draft: _Draft) -> None:
