@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from features.decay import HALF_LIVES
-from features.signals import KEYED_BY, KNOWN_EVENTS, VALUE_SOURCE
+from features.signals import BY_MACHINE, KEYED_BY, KNOWN_EVENTS, MACHINE, VALUE_SOURCE
 
 # The position of each word is its number in the kernel's program.
 OPERATIONS: Final = (
@@ -351,6 +351,8 @@ def _check_event_key(key: str) -> None:
         near = difflib.get_close_matches(event, sorted(KNOWN_EVENTS), n=1)
         hint = f"did you mean '{near[0]}'?" if near else "add it to KNOWN_EVENTS in signals.py"
         raise UnknownEvent(f"event '{event}' is not in the signal contract; {hint}")
+    if event in BY_MACHINE and word == MACHINE:
+        return
     if slash and (event not in KEYED_BY or not word):
         raise UnknownEvent(
             f"event key '{key}': only {', '.join(sorted(KEYED_BY))} take a word after the slash; "

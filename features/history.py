@@ -13,6 +13,7 @@ import duckdb
 import numpy as np
 
 from features.consent import CONSENT_EVENTS, ConsentChange, consent_change
+from features.machines import marked
 from features.signals import DAY, EMPTY, Int64Array, SignalColumns, SignalLog
 from features.traits import TRAIT_EVENT, TraitChange, trait_changes
 
@@ -81,11 +82,12 @@ class History:
         """Files that hold the signals, by name."""
         return tuple(sorted(self.folder.glob("part-*.parquet")))
 
-    def load(self, received_before: int | None = None) -> SignalLog:
+    def load(self, received_before: int | None = None, raw: bool = False) -> SignalLog:
         """All signals, or those received before a moment, sorted by customer and time.
 
         Signals of one customer at one moment are sorted by all their other columns, so the
-        order in which files came makes no difference.
+        order in which files came makes no difference. What time shows to be a machine's open
+        or click has its own key (see `features.machines`), unless they are wanted `raw`.
         """
         if not self.parts():
             return SignalLog((), np.zeros(1, dtype=np.int64), EMPTY)
@@ -108,7 +110,10 @@ class History:
             ).fetchnumpy()
         starts = np.zeros(len(owners["n"]) + 1, dtype=np.int64)
         np.cumsum(owners["n"], out=starts[1:])
+        owner = np.repeat(np.arange(len(starts) - 1), np.diff(starts))
         columns = SignalColumns(*(_int64(found[name]) for name in _CODED))
+        if not raw:
+            columns = marked(columns, owner)
         return SignalLog(tuple(str(owner) for owner in owners["customer_id"]), starts, columns)
 
     def data_end(self) -> int:

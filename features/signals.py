@@ -69,6 +69,11 @@ KEYED_BY: Final[Mapping[str, str]] = {
 
 COMMUNICATION_SENT: Final = "Communication Sent"
 
+# Events that a machine may have caused in a person's place. If it did, the key says so after the
+# slash: `Email Opened/machine`; see `features.machines`.
+BY_MACHINE: Final = ("Email Opened", "Email Link Clicked")
+MACHINE: Final = "machine"
+
 # Ways to reach a customer; contract section 4 closes the list.
 CHANNELS: Final = ("email", "sms", "push", "inapp", "chat", "call", "post")
 
@@ -164,7 +169,7 @@ def code(text: str) -> int:
 
 def event_key(event: str, word: str | None) -> str:
     """Name under which features see an event: ``Survey Answered/nps``."""
-    return f"{event}/{word}" if event in KEYED_BY and word else event
+    return f"{event}/{word}" if word and (event in KEYED_BY or event in BY_MACHINE) else event
 
 
 def is_anonymous(customer_id: str) -> bool:

@@ -25,6 +25,7 @@ from features.intake.checks import (
     checks,
 )
 from features.intake.column_words import PERSONAL_WORDS
+from features.machines import machine_word
 from features.signals import (
     ABSENT,
     ANONYMOUS_PREFIX,
@@ -324,7 +325,9 @@ def _numbers(row: Mapping[str, Text], currency: str) -> tuple[_Numbers, dict[str
     event, fields = row["event"] or "", json.loads(row["properties"] or "{}")
     keyed = KEYED_BY.get(event)
     # The word is compared as it stands: blanks around it make another event.
-    word = None if keyed is None else row[keyed] if keyed in row else _plain(fields.get(keyed))
+    word = machine_word(event, row["properties"])
+    if keyed is not None:
+        word = row[keyed] if keyed in row else _plain(fields.get(keyed))
     amount, score = scaled(row["amount"], MINOR_DIGITS), scaled(row["score"], 3)
     source = VALUE_SOURCE.get(event)
     given: object = None

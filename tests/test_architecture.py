@@ -29,9 +29,11 @@ HOMES = {
     "shap": {"training/pictures.py"},
     "sklearn": {"training/baselines.py"},
     "sqlalchemy": {
+        "serving/households.py",
         "serving/inbox.py",
         "serving/ledger.py",
         "serving/outcomes.py",
+        "serving/pauses.py",
         "serving/past_decisions.py",
         "serving/sqlite_file.py",
         "serving/store.py",

@@ -23,7 +23,7 @@ def bring_online(history: History, store: Store) -> int:
     EmptyHistory
         If there are no signals yet.
     """
-    log = history.load()
+    log = history.load(raw=True)
     store.put_consent_changes(history.consent_changes())
     store.put_trait_changes(history.trait_changes())
     known = store.put_customers(

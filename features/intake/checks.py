@@ -5,6 +5,7 @@ from typing import Final
 
 from features.signals import (
     ABSENT,
+    BY_MACHINE,
     CUSTOMER_ID_PATTERN,
     KEYED_BY,
     MINUTE,
@@ -29,6 +30,7 @@ _WHOLE_VALUES: Final = tuple(
 # shipping and tax, on which nobody earns.
 PAID_EVENTS: Final = ("Order Completed", "Order Refunded")
 AMOUNT_WORDS: Final = ("amount", "revenue", "total", "value")
+MACHINE_WORD: Final = "machine_word"  # `machines.machine_word`, as SQL may call it
 _END_VALUES: Final = tuple(e for e, source in VALUE_SOURCE.items() if source == "ends_at")
 
 
@@ -56,6 +58,7 @@ def typed_sql(source: str) -> str:
 
     `source` has the canonical columns as text (empty: null), with `occurred_us` and
     `received_us` already read as microseconds, and `ends_us` where `properties` names an end.
+    The connection must know `MACHINE_WORD`.
     """
     word = " ".join(
         f"when '{event}' then "
@@ -68,7 +71,8 @@ def typed_sql(source: str) -> str:
                       as properties),
       {_scaled("amount", MINOR_DIGITS)} as amount_minor,
       {_scaled("score", 3)} as score_thousandths,
-      case event {word} end as word,
+      case when event in ({_texts(BY_MACHINE)}) then {MACHINE_WORD}(event, properties)
+           else case event {word} end end as word,
       case when event = 'Order Completed' then {_scaled("discount", MINOR_DIGITS)}
            when event in ({_texts(_END_VALUES)}) then ends_us
            when event in ('Survey Answered', 'Review Written') then {_scaled("score", 3)}

@@ -19,7 +19,7 @@ from features.history import (
     sql_text,
 )
 from features.home import Home
-from features.intake.checks import NEVER, absent_sql, checks, typed_sql
+from features.intake.checks import MACHINE_WORD, NEVER, absent_sql, checks, typed_sql
 from features.intake.identity import REUSED, REUSED_WORDS, give_identities, set_repeats_aside
 from features.intake.mapping import (
     FileRule,
@@ -32,6 +32,7 @@ from features.intake.quarantine import REASONS_SQL, ReasonCount, quarantine_sql,
 from features.intake.report import IntakeReport
 from features.intake.row_signals import candidates_sql, telling_sql
 from features.intake.text_files import TextFile, UnreadableFile, readable, rows_sql, text_file
+from features.machines import machine_word
 from features.signals import (
     COMMUNICATION_SENT,
     KNOWN_EVENTS,
@@ -171,6 +172,10 @@ def _take_in(
         f"select {place} as file, * from ({candidates_sql(f'raw_{place}', rule, signal)})"
         for place, (_, rule) in enumerate(batch.files)
         for signal in rule.signals
+    )
+    text = duckdb.sqltype("VARCHAR")
+    connection.create_function(
+        MACHINE_WORD, machine_word, [text, text], text, null_handling="special"
     )
     connection.execute(f"create table typed as {typed_sql(f'({told})')}")
     telling, leading = _lines_that_tell(connection, batch)

@@ -302,6 +302,9 @@ GOOD = [
     track("Objection Raised"),
     track("Unsubscribed", properties={"channel": "sms"}),
     track("Kerze angezündet 🕯", properties={"text": 'said "yes"\n\ttwice', "é": ["ü"]}),
+    track("Email Opened", properties={"sg_machine_open": True}),
+    track("Email Link Clicked", properties={"userAgent": "Mozilla/5.0"}),
+    track("Email Opened", properties={"bot": "no"}),
     track(userId=None, anonymousId="7f"),
     {"type": "identify", "userId": "C-2", "traits": {"plan": "pro", "seats": 3}},
     {"type": "page", "userId": "C-2", "name": "Home", "category": "shop"},
@@ -322,7 +325,7 @@ def as_file(items: list[Received], folder: Path) -> Home:
 
 def assert_the_same_as_from_a_file(items: list[Received], folder: Path) -> None:
     history = History(as_file(items, folder).signals)
-    log = history.load()
+    log = history.load(raw=True)
     for index, customer_id in enumerate(log.customer_ids):
         ours = [item.signal.columns() for item in items if item.customer_id == customer_id]
         columns = [np.concatenate(parts) for parts in zip(*ours, strict=True)]
@@ -339,6 +342,13 @@ def test_an_item_is_the_same_signal_as_a_row_of_a_file(tmp_path: Path) -> None:
     assert_the_same_as_from_a_file(items, tmp_path)
 
 
+def test_a_machine_is_named_in_the_key_of_its_signal() -> None:
+    opened = taken(track("Email Opened", properties={"sg_machine_open": True}))
+    assert opened.signal.event[0] == code("Email Opened/machine")
+    read = taken(track("Email Opened", properties={"sg_machine_open": False}))
+    assert read.signal.event[0] == code("Email Opened")
+
+
 VALUES = st.one_of(
     st.none(),
     st.booleans(),
@@ -348,9 +358,19 @@ VALUES = st.one_of(
     st.sampled_from(["nps", "", " ", "12.", "+3", "-0.0", "1_0", "2026-11-01", "ü\n", "a,b"]),
 )
 WORDS = ["amount", "revenue", "total", "discount", "score", "points", "minutes", "ends_at"]
-WORDS += ["kind", "channel", "category", "communication", "selection_probability", "purpose"]
+WORDS += [
+    "bot",
+    "user_agent",
+    "kind",
+    "channel",
+    "category",
+    "communication",
+    "selection_probability",
+    "purpose",
+]
 EVENTS = ["Order Completed", "Survey Answered", "Survey Sent", "Points Earned", "Feature Used"]
 EVENTS += ["Subscription Started", "Communication Sent", "Review Written", "Decision Made", "Other"]
+EVENTS += ["Email Opened", "Email Link Clicked"]
 
 
 # Not shrunk: that would take minutes, since each step writes a file; the lists are short enough.
