@@ -11,22 +11,13 @@ from features.signals import DAY, Int64Array, SignalLog
 from models.bundle import Bundle, Golden, Measured, with_golden_rows
 from models.classifier import Classifier
 from models.targets import PROMOTION, Target, Targets
+from training.asked import Asked, asked, laid_out
 from training.baselines import smoothed_rate
 from training.candidates import FitSettings, candidates
-from training.clocks import clocks
-from training.contest import Rows, choice, measured
-from training.dataset import (
-    Schedule,
-    ScheduleRules,
-    TrainingTable,
-    beginning,
-    data_end,
-    schedule,
-    training_table,
-)
+from training.contest import choice, measured
+from training.dataset import Schedule, ScheduleRules, TrainingTable
 from training.forest import BoosterSettings, Growth, directions
 from training.margins import MarginSettings, fit_margin, margin_rows
-from training.promoters import promoter_rows
 
 FloatArray = NDArray[np.float64]
 Int8Array = NDArray[np.int8]
@@ -129,32 +120,27 @@ def train(
 def _trained(
     log: SignalLog, features: FeatureSet, settings: TrainSettings, as_of: int
 ) -> TrainingResult:
-    end = data_end(log, as_of)
-    first = beginning(log, end, settings.targets)
-    plan = schedule(first, end, settings.targets.longest_window_days, settings.schedule)
+    history = laid_out(log, features, settings.targets, settings.schedule, as_of)
+    plan, table = history.plan, history.table
     rng = np.random.default_rng(settings.seed)
-    table = training_table(log, features, settings.targets, plan, end, settings.schedule.most_rows)
     notes = [*plan.notes, *table.notes, *_dates(plan)]
     fitted: dict[str, _Fitted] = {}
     absent: dict[str, str] = {}
     beside: list[Measured] = []
     for target in settings.targets.targets:
-        if target.outcome == PROMOTION:
-            asked = _surveyed(log, features, target, first, end)
-        else:
-            asked = _snapshots(log, features, target, table, first)
-        if not len(asked.learned):
-            absent[target.name] = _no_rows(target, table, plan, asked.notes)
+        rows = asked(history, target)
+        if not len(rows.learned):
+            absent[target.name] = _no_rows(target, table, plan, rows.notes)
             notes.append(f"{target.name}: left out, since {absent[target.name]}.")
             continue
-        found = _fit_target(target, asked, features, settings, rng)
+        found = _fit_target(target, rows, features, settings, rng)
         fitted[target.name] = found
-        notes.extend((*asked.notes, *found.notes))
+        notes.extend((*rows.notes, *found.notes))
         for other in target.beside():
-            rows = _snapshots(log, features, other, table, first)
-            figures, words = _beside(other, rows, features, settings)
+            figures, words = _beside(other, asked(history, other), features, settings)
             beside.extend(figures)
             notes.extend(words)
+    first, end = history.first, history.end
     worth, later = margin_rows(log, features, table, settings.horizon_days, first, end)
     margin = fit_margin(worth, later, _margin_settings(settings, features), rng)
     notes.append(margin.note)
@@ -177,86 +163,37 @@ def _trained(
     return TrainingResult(with_golden_rows(bundle, worth.rows), metrics, tuple(notes), tests)
 
 
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    """Rows of a question to learn from and to test on, and all customers; see `FitSettings`."""
-
-    learned: Rows
-    tested: Rows
-    everyone: FloatArray
-    notes: tuple[str, ...]
-
-
-def _snapshots(
-    log: SignalLog, features: FeatureSet, target: Target, table: TrainingTable, first: int
-) -> _Asked:
-    """Rows of a question asked at snapshots."""
-    found = table.answers[target.name]
-    answers, learns = found.values, ~table.test
-    if table.test.any():
-        # A window beside the one that serves may be longer: what it learns from ends before
-        # the tests begin, too.
-        closed = table.as_of + target.window_days * DAY <= table.as_of[table.test].min()
-        learns = learns & closed
-    none = np.zeros(len(features), dtype=bool)
-    weights = np.ones(len(answers))
-    rows = Rows(table.rows, answers, table.customers, table.as_of, weights, none)
-    learned = rows.at((answers >= 0) & learns)
-    if len(learned):
-        stopped = clocks(log, features, learned.rows, learned.as_of, first)
-        learned = replace(learned, clocks=stopped)
-    last = table.as_of[~table.test].max() if (~table.test).any() else 0
-    asked = int(np.sum(answers >= 0))
-    note = (
-        f"{target.name}: asked of {asked:,} rows; {found.not_at_risk:,} were not at risk, and of "
-        f"{found.censored:,} the window of {target.window_days} days was not over: dropped, "
-        "never a no."
-    )
-    tested = rows.at((answers >= 0) & table.test)
-    return _Asked(learned, tested, table.rows[~table.test & (table.as_of == last)], (note,))
-
-
-def _surveyed(log: SignalLog, features: FeatureSet, target: Target, first: int, end: int) -> _Asked:
-    """Rows of a question asked by surveys."""
-    found = promoter_rows(log, features, target, first, end)
-    rows = Rows(
-        found.rows, found.answers, found.customers, found.as_of, found.weights, found.clocks
-    )
-    learned = rows.at(~found.test & ~found.between)
-    return _Asked(learned, rows.at(found.test), learned.rows, found.notes)
-
-
 def _beside(
-    target: Target, asked: _Asked, features: FeatureSet, settings: TrainSettings
+    target: Target, rows: Asked, features: FeatureSet, settings: TrainSettings
 ) -> tuple[tuple[Measured, ...], tuple[str, ...]]:
     """A window beside the one that serves: fitted and tested, but never in the bundle."""
-    if not len(asked.learned):
+    if not len(rows.learned):
         return (), (
-            *asked.notes,
+            *rows.notes,
             f"{target.name}: no window of {target.window_days} days ends before the tests begin.",
         )
     # A draw of its own, so that the models that serve are the same with and without it.
     rng = np.random.default_rng((settings.seed, target.window_days))
-    found = _fit_target(target, asked, features, settings, rng)
+    found = _fit_target(target, rows, features, settings, rng)
     metrics = tuple(replace(each, serves=False) for each in found.metrics)
     best = next(each for each in found.metrics if each.serves)
     words = f"{target.name}: beside the window that serves, {best.model} would serve this one"
     if best.auc is not None:
         words += f"; AUC {best.auc:.3f}, {best.positives:,} yes of {best.rows:,} test rows"
-    return metrics, (*asked.notes, f"{words}.")
+    return metrics, (*rows.notes, f"{words}.")
 
 
 def _fit_target(
     target: Target,
-    asked: _Asked,
+    rows: Asked,
     features: FeatureSet,
     settings: TrainSettings,
     rng: np.random.Generator,
 ) -> _Fitted:
     """Fit what the rows suffice for, test it, and choose what serves."""
-    learned, tested = asked.learned, asked.tested
+    learned, tested = rows.learned, rows.tested
     growth = Growth(settings.booster, settings.seed, directions(features, target.score))
-    fitting = FitSettings(target, growth, features, asked.everyone)
+    fitting = FitSettings(target, growth, features, rows.everyone)
     models, notes = candidates(learned, features.names, fitting, rng)
     found = {
         kind: model.predict(tested.rows) if len(tested) else np.empty(0)
