@@ -1,7 +1,9 @@
-"""A bundle with a forest is loaded in a process of its own before a server loads it.
+"""A bundle's forests are read in a process of their own before a server reads them.
 
 LightGBM's parser is native code that trusts its input. `models.forest_text` refuses all that we
-know to be wrong; what we do not know ends, here, a process that nobody waits for.
+know to be wrong; what we do not know ends, here, a process that nobody waits for. It reads each
+forest, predicts and explains the golden rows, and sees that the explanations add up. Whether the
+numbers are those of the golden rows, the server sees for itself afterwards.
 """
 
 import os
@@ -12,8 +14,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from models.bundle_files import read_bundle
-from models.bundle_folder import AGAIN, DamagedBundle
+import numpy as np
+
+from models.bundle_folder import AGAIN, DamagedBundle, checked_files
+from models.golden_rows import EXPLAINED_ROWS
+from models.model import DamagedModel
+from models.strict_json import strict_json, table
 
 SECONDS: Final = 10  # of the processor; the demo company's bundle takes less than one
 # Until an answer, however busy the machine is: nobody waits for it who has another bundle.
@@ -21,13 +27,14 @@ PATIENCE: Final = 60.0
 LARGEST_MEMORY: Final = 2 * 2**30  # bytes of address space; the demo company's takes 0.15 GB
 REFUSED: Final = 3  # exit code; Python's own are 0, 1 and 2
 _SOUND: Final = b"sound"
+ADDS_UP: Final = 1e-6  # log-odds between a prediction and the sum of its explanation
 _ROOT: Final = Path(__file__).parents[1]
 # lightgbm imports both wherever they are installed, which takes seconds, and uses neither here.
 _NOT_NEEDED: Final = ("pandas", "sklearn")
 
 
 def try_in_child(folder: Path) -> None:
-    """Load a bundle in a throw-away process, golden rows and all.
+    """Read a bundle's forests in a throw-away process and let them predict its golden rows.
 
     Raises
     ------
@@ -35,11 +42,9 @@ def try_in_child(folder: Path) -> None:
         If that process refuses it, crashes, or does not end in time.
     """
     verdict = verdict_of((sys.executable, "-m", "models.bundle_trial", str(folder.resolve())))
-    if verdict.startswith("bundle "):
-        raise DamagedBundle(verdict)
     if verdict:
         raise DamagedBundle(
-            f"bundle {folder.name[:12]}: loading it in another process {verdict}; {AGAIN}"
+            f"bundle {folder.name[:12]}: its trial in another process {verdict}; {AGAIN}"
         )
 
 
@@ -70,7 +75,7 @@ def verdict_of(command: Sequence[str], seconds: float = PATIENCE) -> str:
     if ended.returncode < 0:
         return f"was ended by {signal.Signals(-ended.returncode).name}"
     if ended.returncode == REFUSED:
-        return ended.stdout.decode("utf-8", "replace")
+        return f"refused it: {ended.stdout.decode('utf-8', 'replace')}"
     if ended.returncode != 0 or ended.stdout != _SOUND:
         return f"failed with exit code {ended.returncode}"
     return ""
@@ -98,16 +103,48 @@ def limit_resources(seconds: int = SECONDS) -> None:
             continue
 
 
+def try_forests(folder: Path) -> None:
+    """Let LightGBM read, predict and explain with every forest of a bundle.
+
+    Raises
+    ------
+    DamagedBundle
+        If the folder is not as its checksums say.
+    DamagedModel
+        If a golden row is no row, or what is said of one does not add up.
+    """
+    # Native code: nothing else of this program may import it before this process is limited.
+    from lightgbm import Booster
+    from lightgbm.basic import LightGBMError
+
+    _, contents = checked_files(folder)
+    golden = table(strict_json(contents["golden.json"], "golden.json"), "golden.json")
+    try:
+        rows = np.array(golden["rows"], dtype=np.float64)
+        for name in sorted(contents):
+            if name.endswith(".lgb"):
+                forest = Booster(model_str=contents[name].decode("ascii"))
+                sums = np.asarray(forest.predict(rows, raw_score=True, num_threads=1))
+                first = rows[:EXPLAINED_ROWS]
+                parts = np.asarray(forest.predict(first, pred_contrib=True, num_threads=1))
+                gap = np.max(np.abs(parts.sum(axis=1) - sums[:EXPLAINED_ROWS]))
+                if not gap <= ADDS_UP:
+                    raise DamagedModel(f"{name}: explanations miss their predictions by {gap:.2g}")
+    except (KeyError, TypeError, ValueError, LightGBMError) as error:
+        raise DamagedModel(f"LightGBM cannot use it: {error}") from error
+
+
 def main(arguments: Sequence[str]) -> int:
-    """Load the bundle whose folder is named; the verdict is all that is written."""
+    """Try the bundle whose folder is named; the verdict is all that is written."""
     limit_resources()
     for name in _NOT_NEEDED:
         sys.modules[name] = None  # type: ignore[assignment]
     verdict, quiet = os.dup(1), os.open(os.devnull, os.O_WRONLY)
     os.dup2(quiet, 1)  # LightGBM writes its warnings there
+    folder = Path(arguments[0])
     try:
-        read_bundle(Path(arguments[0]))
-    except (DamagedBundle, OSError, MemoryError) as error:
+        try_forests(folder)
+    except (DamagedBundle, DamagedModel, OSError, MemoryError) as error:
         os.write(verdict, str(error).encode()[:4000])
         return REFUSED
     os.write(verdict, _SOUND)

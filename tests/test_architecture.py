@@ -22,7 +22,12 @@ HOMES = {
     },
     "fastapi": {"serving/api.py"},
     "jinja2": {"serving/console/page.py", "training/card.py"},
-    "lightgbm": {"models/forest.py", "training/forest.py", "training/registry.py"},
+    "lightgbm": {
+        "models/bundle_trial.py",
+        "models/forest.py",
+        "training/forest.py",
+        "training/registry.py",
+    },
     "matplotlib": {"training/pictures.py"},
     "mlflow": {"training/registry.py"},
     "numba": {"features/kernel.py", "models/tree_sums.py"},

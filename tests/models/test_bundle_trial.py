@@ -73,7 +73,7 @@ def test_every_way_to_end_has_its_words() -> None:
     assert ended_by("print('sounds fine')") == "failed with exit code 0"
     assert ended_by("raise SystemExit(1)") == "failed with exit code 1"
     refusal = f"import sys; print('no', end=''); sys.exit({REFUSED})"
-    assert ended_by(refusal) == "no"
+    assert ended_by(refusal) == "refused it: no"
     assert ended_by("input()") == "failed with exit code 1"  # nobody answers a trial
     assert ended_by("import time; time.sleep(60)", 0.5) == "took longer than 0.5 s"
 
@@ -101,13 +101,37 @@ def test_a_sound_bundle_passes(bundle: Bundle, tmp_path: Path) -> None:
 
 
 def test_what_the_trial_refuses_is_refused_in_its_words(
-    bundle: Bundle, tmp_path: Path, signed_again: Callable[[Path], Path]
+    bundle: Bundle, tmp_path: Path, signed_again: Callable[..., Path]
 ) -> None:
     folder = tmp_path / write_bundle(bundle, tmp_path)
-    golden = json.loads((folder / "golden.json").read_text())
-    golden["predictions"]["churn_risk"][3] += 2e-6
-    (folder / "golden.json").write_text(json.dumps(golden))
-    with pytest.raises(DamagedBundle, match="golden predictions of churn_risk differ by 2e-06"):
+    path = folder / "golden.json"
+    golden = json.loads(path.read_text(encoding="utf-8"))
+    for rows, words in (
+        ([[1.0, 2.0]], "trial in another process refused it: LightGBM cannot use it: The number"),
+        ([[1.0], [1.0, 2.0]], "refused it: LightGBM cannot use it: setting an array element"),
+        ("rows", "refused it: LightGBM cannot use it: could not convert string"),
+    ):
+        path.write_text(json.dumps(golden | {"rows": rows}), encoding="utf-8")
+        folder = signed_again(folder)
+        path = folder / "golden.json"
+        with pytest.raises(DamagedBundle, match=words):
+            try_in_child(folder)
+    (folder / "margin.json").unlink()
+    with pytest.raises(DamagedBundle, match=r"refused it: bundle .*'margin\.json' is missing"):
+        try_in_child(folder)
+
+
+def test_a_forest_whose_explanations_do_not_add_up_is_refused(
+    bundle: Bundle, tmp_path: Path, signed_again: Callable[..., Path]
+) -> None:
+    folder = tmp_path / write_bundle(bundle, tmp_path)
+    path = folder / "churn_risk.lgb"
+    # Rows that never were: LightGBM weighs the ways through the tree by them.
+    text = path.read_text(encoding="ascii")
+    forged = text.replace("internal_count=300", "internal_count=100", 1)
+    assert forged != text
+    path.write_text(forged, encoding="ascii")
+    with pytest.raises(DamagedBundle, match="explanations miss their predictions by"):
         try_in_child(signed_again(folder))
 
 
@@ -116,7 +140,7 @@ def test_a_crash_of_the_trial_is_a_refusal(
 ) -> None:
     folder = tmp_path / write_bundle(bundle, tmp_path)
     monkeypatch.setattr(sys, "executable", "/bin/false")
-    with pytest.raises(DamagedBundle, match="loading it in another process failed with exit code"):
+    with pytest.raises(DamagedBundle, match="its trial in another process failed with exit code"):
         try_in_child(folder)
 
 
