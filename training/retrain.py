@@ -14,6 +14,7 @@ from serving.policy import load_policy
 from serving.store import Store
 from training.fit import Tested, TrainSettings, train
 from training.forest import BoosterSettings
+from training.home_effects import with_effects
 from training.leftovers import alone, clear_parts
 from training.narrator import Narrator
 from training.report import evaluation_of
@@ -91,6 +92,9 @@ def _retrained(home: Home, as_of: int, recipe: Recipe, narrator: Narrator) -> Re
         log = History(home.signals).load(received_before=as_of)
     with narrator.step("Fitting the models and their baselines"):
         result = train(log, FEATURES, settings, as_of)
+    with narrator.step("Learning what communications did"):
+        bundle = with_effects(result.bundle, home, log, as_of, recipe.seed)
+        result = replace(result, bundle=bundle)
     with narrator.step("Measuring them on later snapshots"):
         sha = write_bundle(result.bundle, home.bundles)
         evaluation = evaluation_of(result, sha, log, settings)
