@@ -37,6 +37,7 @@ HOMES = {
         "serving/households.py",
         "serving/inbox.py",
         "serving/ledger.py",
+        "serving/moment_index.py",
         "serving/outcomes.py",
         "serving/pauses.py",
         "serving/past_decisions.py",
