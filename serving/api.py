@@ -320,17 +320,19 @@ async def livez() -> Response:
 async def readyz(request: Request) -> Response:
     """Whether decisions can be made: `ready`, `degraded` (fallbacks only) or `unready`.
 
-    The note says so if the champion cannot be used.
+    The note says so if the champion cannot be used, if an edit of the company's files has a
+    mistake, or if the store cannot be written.
     """
     service: Service = request.app.state.service
     try:
         serving = await anyio.to_thread.run_sync(service.champion.current)
+        unwritable = await anyio.to_thread.run_sync(service.store.why_unwritable)
     except Exception as error:  # health is asked exactly when something is wrong
         log_failure("not ready", error)
         return JSONResponse({"status": "unready"}, 503)
-    status = "ready" if serving.engine.bundle else "degraded"
-    note = {"note": serving.note} if serving.note else {}
-    return JSONResponse({"status": status, **note})
+    status = "ready" if serving.engine.bundle and not unwritable else "degraded"
+    notes = "; ".join(note for note in (serving.note, serving.mistake, unwritable) if note)
+    return JSONResponse({"status": status, **({"note": notes} if notes else {})})
 
 
 async def root(request: Request) -> Response:

@@ -19,6 +19,7 @@ from models.reason_texts import load_reason_texts
 from serving import catalog, policy
 from serving.catalog import load_catalog
 from serving.decision import Engine, customer_at, propose
+from serving.edits import Edits
 from serving.policy import load_policy
 from serving.security import log_failure
 from serving.store import Store
@@ -40,12 +41,16 @@ class InService:
     looked_at : int
         When the manifest of that bundle was last changed, if the bundle could not be used
         (nanoseconds; 0: there was none). A later change is a repair, and is tried.
+    mistake : str
+        What is wrong with an edit of the catalog, the policy or the sentences, which therefore
+        does not serve; empty if nothing is.
     """
 
     sha: str | None
     engine: Engine
     note: str
     looked_at: int | None = None
+    mistake: str = ""
 
 
 def company_engine(home: Home) -> Engine:
@@ -66,6 +71,25 @@ def company_engine(home: Home) -> Engine:
         texts=load_reason_texts(reasons),
         features=FEATURES,
     )
+
+
+class ChangedCurrency(ValueError):
+    """The currency of a home in service was edited."""
+
+
+def require_same_currency(edited: Engine, before: Engine) -> None:
+    """Refuse another currency: the amounts that are on record would change their meaning.
+
+    Raises
+    ------
+    ChangedCurrency
+    """
+    old, new = before.policy.currency, edited.policy.currency
+    if old != new:
+        raise ChangedCurrency(
+            f"policy.toml: currency '{new}'; this home has amounts in '{old}', and a home has one "
+            "currency; set it back, or make a new home"
+        )
 
 
 def with_champion(engine: Engine, home: Home, sha: str | None) -> InService:
@@ -103,21 +127,31 @@ class Champion:
 
     A newcomer is tried and loaded beside the calls, about a second long, and answers from then
     on. One that cannot be used never drives out one that can: the bundle in memory goes on, and
-    at the start the champion before it serves. Catalog, policy and sentences are read once, at
-    the start: an edit is served after a restart, so that half an edit never decides.
+    at the start the champion before it serves. An edit of the catalog, the policy or the
+    sentences serves within a few seconds; one with a mistake does not, and the old ones go on.
+
+    Parameters
+    ----------
+    edits : Edits, optional
+        Tells of them; the home's own by default.
     """
 
-    def __init__(self, home: Home, store: Store) -> None:
+    def __init__(self, home: Home, store: Store, edits: Edits | None = None) -> None:
         self._home, self._store = home, store
+        self._edits = edits or Edits(home)
         self._lock = threading.Lock()
         self._loading: threading.Thread | None = None
-        self._current = self._named(company_engine(home), store.champion())
+        self._company = company_engine(home)
+        self._mistake = ""
+        self._current = self._named(self._company, store.champion())
 
     def current(self) -> InService:
         """What serves now. A bundle is loaded once, however many callers ask for it.
 
         Only where there is nothing else to answer with is a newcomer waited for.
         """
+        if self._edits.any_new():
+            self._read_edits()
         sha = self._store.champion()
         if not self._stands(sha):
             loading = self._load_beside(sha)
@@ -142,7 +176,31 @@ class Champion:
 
     def _load(self, sha: str | None) -> None:
         if not self._stands(sha):
-            self._current = self._named(self._current.engine, sha)
+            found = self._named(self._current.engine, sha)
+            with self._lock:
+                self._current = self._with_company(found)
+
+    def _read_edits(self) -> None:
+        """Serve what the company edited; where it made a mistake, go on with the old and say so."""
+        try:
+            edited = company_engine(self._home)
+            require_same_currency(edited, self._company)
+        except ValueError as error:
+            log_failure("an edit does not serve", error)
+            edited, mistake = self._company, str(error)
+        else:
+            mistake = ""
+        with self._lock:
+            self._company, self._mistake = edited, mistake
+            self._current = self._with_company(self._current)
+
+    def _with_company(self, serving: InService) -> InService:
+        """What serves, with the company's files as they were last read without a mistake."""
+        files = self._company
+        engine = replace(
+            serving.engine, catalog=files.catalog, policy=files.policy, texts=files.texts
+        )
+        return replace(serving, engine=engine, mistake=self._mistake)
 
     def _stands(self, sha: str | None) -> bool:
         """Whether the champion row, and the bundle if it could not be used, are as they were."""

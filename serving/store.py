@@ -80,6 +80,7 @@ PATIENCE_SECONDS: Final = (
 )
 ROWS_A_TURN: Final = 500  # imports let waiting decisions pass after so many rows
 KEY_PREFIX: Final = "nb_"
+DECISION_BYTES: Final = 32 * 1024  # more than any decision of a catalog of 60 entries takes
 
 # Statements of every decision are built once: building one costs more than running it.
 _META: Final = sa.select(tables.meta.c.value).where(tables.meta.c.key == sa.bindparam("wanted"))
@@ -252,6 +253,19 @@ class Store:
                 yield
             finally:
                 self._thread.connection = None
+
+    def why_unwritable(self) -> str:
+        """Why no decision can be written, in words; empty if as much as one takes could be."""
+        try:
+            with self._writing() as connection:
+                row = insert(tables.meta).values(key="trial", value=" " * DECISION_BYTES)
+                set_ = {"value": row.excluded.value}
+                connection.execute(row.on_conflict_do_update(index_elements=["key"], set_=set_))
+        except StoreFailed as error:
+            return str(error)
+        except StoreBusy:
+            return ""  # somebody else is writing
+        return ""
 
     # What the store knows of the data set and of customers
 

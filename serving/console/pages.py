@@ -183,6 +183,7 @@ class Console:
         looking = self.looking()
         found = self.everybody(looking)
         content = {**self._frame(request, "Home"), "progress": None, "people": ()}
+        content["mistake"] = self.service.champion.last.mistake
         content["pauses"] = [told(pause) for pause in looking.store.pauses()]
         if isinstance(found, Progress):
             record: dict[str, Json] = {"counted": found.seen, "of": found.of}

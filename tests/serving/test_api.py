@@ -418,6 +418,25 @@ def test_a_store_that_cannot_be_read_is_unready(app: FastAPI, anonymous: Ask) ->
     assert (response.status_code, response.json()) == (503, {"status": "unready"})
 
 
+def test_readiness_says_that_the_store_cannot_be_written(app: FastAPI, anonymous: Ask) -> None:
+    with app.state.service.store._writer.connect() as connection:
+        connection.exec_driver_sql("PRAGMA query_only = ON")
+    response = anonymous("GET", "/readyz")
+    assert (response.status_code, response.json()["status"]) == (200, "degraded")
+    assert "the store could not be written" in response.json()["note"]
+
+
+def test_readiness_names_an_edit_that_does_not_serve(
+    app: FastAPI, anonymous: Ask, home: Home
+) -> None:
+    champion = app.state.service.champion
+    home.policy.write_text("epsilon = 7", encoding="utf-8")
+    champion._read_edits()
+    response = anonymous("GET", "/readyz").json()
+    assert response["status"] == "ready"
+    assert response["note"].startswith("policy.toml: ")
+
+
 def test_the_document_is_valid_and_complete(ask: Ask) -> None:
     document = ask("GET", "/openapi.json").json()
     openapi_spec_validator.validate(document)

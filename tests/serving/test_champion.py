@@ -16,7 +16,9 @@ from features.home import Home
 from models.bundle_files import load_bundle, write_bundle
 from models.classifier import Classifier, Forest
 from serving.champion import Champion
+from serving.edits import Edits
 from serving.store import Store
+from training.homes import make_home
 
 
 def another(home: Home, sha: str) -> str:
@@ -146,3 +148,71 @@ def test_a_missing_bundle_that_comes_back_is_served(home: Home, first: str, tmp_
         assert champion.current().engine.bundle is None
         shutil.move(tmp_path / "away", home.bundles / first)
         assert champion.current().engine.bundle is not None
+
+
+# ---- Edits -------------------------------------------------------------------------------
+
+
+class Seconds:
+    """A clock that goes on by one second whenever it is asked to."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def edit(path: Path, old: str, new: str) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new, 1), encoding="utf-8")
+
+
+def test_an_edit_serves_once_it_is_whole(home: Home) -> None:
+    make_home(home, home.about())
+    seconds = Seconds()
+    with Store.open(home.store) as store:
+        champion = Champion(home, store, Edits(home, seconds))
+        before = champion.current().engine
+        edit(home.policy, "epsilon = 0.10", "epsilon = 0.20")
+        assert champion.current().engine is before  # nobody looks again within a second
+        seconds.now += 1
+        assert champion.current().engine is before  # it may still be being written
+        seconds.now += 1
+        after = champion.current().engine
+        assert (before.policy.epsilon, after.policy.epsilon) == (0.1, 0.2)
+        assert after.bundle is before.bundle
+        assert after.versions.policy != before.versions.policy
+        seconds.now += 5
+        assert champion.current().engine is after
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("epsilon = 0.10", "epsilon = 7", "policy.toml: epsilon 7; must be between 0 and 1"),
+        ("epsilon = 0.10", "epsilon =", "policy.toml: not TOML"),
+        ('"EUR"', '"USD"', "currency 'USD'; this home has amounts in 'EUR'"),
+    ],
+)
+def test_an_edit_with_a_mistake_does_not_serve_and_is_named(
+    home: Home, old: str, new: str, words: str
+) -> None:
+    make_home(home, home.about())
+    seconds = Seconds()
+    with Store.open(home.store) as store:
+        champion = Champion(home, store, Edits(home, seconds))
+        before = champion.current().engine
+        edit(home.policy, old, new)
+        for _ in range(3):
+            seconds.now += 1
+            serving = champion.current()
+        assert words in serving.mistake
+        assert serving.engine.policy == before.policy
+        edit(home.policy, new, old.replace("0.10", "0.30"))
+        for _ in range(3):
+            seconds.now += 1
+            serving = champion.current()
+        assert serving.mistake == ""
+        assert serving.engine.policy.epsilon == (0.1 if "EUR" in old else 0.3)

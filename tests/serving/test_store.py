@@ -711,3 +711,20 @@ def test_a_full_disk_is_said_and_nothing_is_kept(store: Store) -> None:
     with pytest.raises(StoreFailed, match=r"database or disk is full.*; nothing was kept"):
         store.put_customers([("a", big)])
     assert store.customer_ids() == ()
+
+
+def test_a_store_that_cannot_take_a_decision_says_why(store: Store) -> None:
+    assert store.why_unwritable() == ""
+    with store._writer.connect() as connection:
+        connection.exec_driver_sql("PRAGMA query_only = ON")
+    assert re.search(
+        r"the store could not be written \(attempt to write a readonly database\)",
+        store.why_unwritable(),
+    )
+
+
+def test_a_disk_without_room_for_a_decision_is_said(store: Store) -> None:
+    with store._writer.connect() as connection:
+        pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
+        connection.exec_driver_sql(f"PRAGMA max_page_count = {pages + 1}")
+    assert "database or disk is full" in store.why_unwritable()

@@ -252,6 +252,26 @@ def test_pause_takes_effect_at_the_next_call(regular: Customer, rule_engine: Eng
     }
 
 
+def test_a_refusal_names_what_suits_and_what_may_be_sent_in_one(
+    regular: Customer, rule_engine: Engine
+) -> None:
+    """Whoever made the named change to the customer alone would be refused again, by a cap."""
+    listed = rule_engine.catalog.communications
+    full = tuple(Contact(regular.as_of - DAY, "email") for _ in range(2))
+    proposal = propose(regular, rule_engine)
+    suited = {refusal.communication: refusal for refusal in proposal.refusals}
+    cap = "fewer than 2 contacts (channel any, class marketing) in 7 days, now 2"
+    decision = settle(proposal, rule_engine, Ledger(consents={}, contacts=full), 0.5)
+    for refusal in decision.refusals:
+        marketing = listed[refusal.communication].message_class == "marketing"
+        assert marketing == refusal.change.endswith(cap)
+        if marketing and refusal.communication in suited:
+            before = suited[refusal.communication]
+            assert refusal.rule == before.rule
+            assert refusal.change.startswith(f"{before.change} and ")
+    assert {refusal.rule for refusal in decision.refusals} > {"stage", "cap"}
+
+
 def test_visitor_gets_no_score(customer_with: CustomerMaker, rule_engine: Engine) -> None:
     visitor = customer_with("anon:v-1", days_since_last_visit=0.1, pages_7d=9.0)
     decision = decide(visitor, rule_engine, NOBODY, 0.5)
