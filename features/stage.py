@@ -191,7 +191,9 @@ def _lapsed(features: Mapping[str, float], windows: StageWindows) -> bool:
 
 
 def _lapsing(features: Mapping[str, float], windows: StageWindows) -> bool:
-    """Silent for longer than usual."""
+    """Silent for longer than usual; or the subscription, which was all there was, is over."""
+    if features[windows.relation.times] == 0:
+        return True
     return _silent_days(features, windows) > _patience_days(features, windows)
 
 

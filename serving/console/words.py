@@ -65,6 +65,8 @@ SHARES: Final = ("churn_risk", "repurchase_likelihood", "promoter_likelihood")
 MODELS: Final[Mapping[str, str]] = {
     "lightgbm": "LightGBM",
     "logistic": "Logistic regression",
+    "bg_nbd": "BG/NBD (purchase times alone)",
+    "pareto_nbd": "Pareto/NBD (purchase times alone)",
     "recency": "Rule by last order",
     "base_rate": "Base rate",
     "ratio": "Ratio estimator",

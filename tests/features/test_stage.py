@@ -86,7 +86,8 @@ def subscribed(days_left: float, started: float = 200.0, **known: float) -> dict
         ("lapsing", subscribed(5, days_since_subscription_cancelled=3.0)),
         ("lapsing", regular(300) | subscribed(5, days_since_subscription_cancelled=3.0)),
         # A subscription that has run out: silence counts from its end, or from the last order.
-        ("active", subscribed(-20)),
+        # All there was is over: lapsing at once.
+        ("lapsing", subscribed(-1)),
         ("lapsing", subscribed(-40)),
         ("lapsed", subscribed(-57)),
         ("lapsed", subscribed(-300)),
