@@ -2,8 +2,8 @@
 
 LightGBM's parser is native code that trusts its input. `models.forest_text` refuses all that we
 know to be wrong; what we do not know ends, here, a process that nobody waits for. It reads each
-forest, predicts and explains the golden rows, and sees that the explanations add up. Whether the
-numbers are those of the golden rows, the server sees for itself afterwards.
+forest, and predicts and explains the golden rows. Whether the numbers are the right ones, the
+server sees for itself afterwards.
 """
 
 import os
