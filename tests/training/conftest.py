@@ -7,24 +7,30 @@ import pytest
 
 from features.signals import ABSENT, SignalColumns, SignalLog, code
 
-# (event, occurred_at) or (event, occurred_at, received_at) or with an amount as fourth
-Fact = tuple[str, int] | tuple[str, int, int] | tuple[str, int, int, int]
+# (event, occurred_at), and if need be received_at, amount and value
+Fact = (
+    tuple[str, int]
+    | tuple[str, int, int]
+    | tuple[str, int, int, int]
+    | tuple[str, int, int, int, int]
+)
 LogOf = Callable[[Mapping[str, Sequence[Fact]]], SignalLog]
 
 
 def log_of(facts: Mapping[str, Sequence[Fact]]) -> SignalLog:
     """A log of these facts by customer."""
     names = tuple(sorted(facts))
-    rows: list[tuple[int, int, int, int]] = []
+    rows: list[tuple[int, int, int, int, int]] = []
     starts = [0]
     for name in names:
         mine = sorted(facts[name], key=lambda fact: fact[1])
         for fact in mine:
             received = fact[2] if len(fact) > 2 else fact[1]
             amount = fact[3] if len(fact) > 3 else ABSENT
-            rows.append((code(fact[0]), fact[1], received, amount))
+            value = fact[4] if len(fact) > 4 else ABSENT
+            rows.append((code(fact[0]), fact[1], received, amount, value))
         starts.append(len(rows))
-    table = np.array(rows, dtype=np.int64).reshape(-1, 4)
+    table = np.array(rows, dtype=np.int64).reshape(-1, 5)
     return SignalLog(
         names,
         np.array(starts, dtype=np.int64),
@@ -33,7 +39,7 @@ def log_of(facts: Mapping[str, Sequence[Fact]]) -> SignalLog:
             occurred_at=table[:, 1].copy(),
             received_at=table[:, 2].copy(),
             amount=table[:, 3].copy(),
-            value=np.full(len(rows), ABSENT, dtype=np.int64),
+            value=table[:, 4].copy(),
             category=np.zeros(len(rows), dtype=np.int64),
         ),
     )

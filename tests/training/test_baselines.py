@@ -3,7 +3,7 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from models.classifier import Logistic, RecencyRule
-from training.baselines import base_rate, logistic, margin_model, recency_rule
+from training.baselines import Look, base_rate, best_rule, logistic, margin_model, recency_rule
 
 NAMES = ("days_since_last_order", "spend_365d", "days_since_first_order")
 ONE = np.int8
@@ -36,6 +36,34 @@ def test_the_rule_stands_when_all_days_are_equal() -> None:
     assert isinstance(model.model, RecencyRule)
     assert model.model.edges == ()
     assert model.predict(rows[:1]).tolist() == pytest.approx([0.5])
+
+
+def test_the_best_rule_is_the_one_that_was_planted() -> None:
+    rng = np.random.default_rng(6)
+    rows, people = rng.uniform(0, 100, (3000, 3)), np.repeat(np.arange(1000), 3)
+    looks = (
+        Look("days_since_last_order"),
+        *(Look("days_since_last_order", (days,)) for days in (7.0, 28.0, 56.0)),
+        Look("spend_365d"),
+    )
+    for told, planted in (
+        (np.where(rows[:, 0] >= 28, 0.8, 0.2), looks[2]),
+        (rows[:, 1] / 100, looks[4]),
+    ):
+        answers = (rng.random(3000) < told).astype(ONE)
+        model = best_rule(rows, answers, people, NAMES, looks)
+        assert model == recency_rule(rows, answers, NAMES, None, planted)
+        assert isinstance(model.model, RecencyRule)
+        assert model.model.feature == planted.feature
+    parts = model.contributions(rows)
+    assert np.flatnonzero(np.abs(parts).sum(axis=0)).tolist() == [1, 3]
+
+
+def test_one_look_is_taken_as_it_is() -> None:
+    rows, answers = np.full((120, 3), 4.0), np.tile(np.array([0, 1], dtype=ONE), 60)
+    only = (Look("spend_365d"),)
+    model = best_rule(rows, answers, np.arange(120), NAMES, only)
+    assert model == recency_rule(rows, answers, NAMES, None, only[0])
 
 
 def test_a_row_of_weight_two_counts_as_two_rows() -> None:

@@ -5,9 +5,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from features.signals import DAY
-from models.targets import load_targets
-from training.labels import labels, takings_after
+from features.batch import feature_matrix
+from features.definitions import FEATURES
+from features.signals import ABSENT, DAY
+from models.at_risk import at_risk
+from models.targets import RUNNING, Target, load_targets
+from training.labels import at_risk_then, labels, takings_after
 
 CHURN = load_targets()["churn_risk"]
 AGAIN = load_targets()["repurchase_likelihood"]
@@ -105,6 +108,79 @@ def test_labels_as_by_brute_force(log_of, orders, snapshots) -> None:  # type: i
             else:
                 expected.append(int(bought == (target.outcome == "presence")))
         assert labels(log, customers, as_of, target, end).values.tolist() == expected
+
+
+LAPSE = Target(
+    "churn_risk", "Over?", "lapse", 20, at_risk=(RUNNING,), also_window_days=(), event=()
+)
+STARTED, RENEWED, CANCELLED = (
+    "Subscription Started",
+    "Subscription Renewed",
+    "Subscription Cancelled",
+)
+
+
+def term(event: str, day: float, ends: float | None = None, delay: float = 0.0) -> tuple:  # type: ignore[type-arg]
+    at = int(NOW + day * DAY)
+    value = ABSENT if ends is None else int(NOW + ends * DAY)
+    return event, at, at + int(delay * DAY), ABSENT, value
+
+
+@pytest.mark.parametrize(
+    ("facts", "ended"),
+    [
+        ([term(STARTED, -25, 5)], 1),  # over, and nobody renewed
+        ([term(STARTED, -25, 5), term(RENEWED, 4, 34)], 0),
+        ([term(STARTED, -25, 5), term(RENEWED, 6, 36)], 0),  # late, but within the window
+        ([term(STARTED, -25, 5), term(RENEWED, 6, 36, delay=30)], 0),  # heard of later
+        ([term(STARTED, -25, 25)], 0),  # runs on beyond the window
+        ([term(STARTED, -25, 25), term(CANCELLED, 3, 25)], 1),  # paid for, but cancelled
+        ([term(STARTED, -25, 25), term(CANCELLED, 3, 25), term(STARTED, 4, 64)], 0),
+        ([term(STARTED, -25)], 0),  # no end was stated: it runs until it is cancelled
+        ([term(STARTED, -25), term(CANCELLED, 19.9)], 1),
+        ([term(STARTED, -25), term(CANCELLED, 20)], 0),  # the window's end lies outside
+        ([term(STARTED, -25, -1)], -1),  # was over before: not asked
+        ([term(STARTED, -25, 5), term(CANCELLED, -1, 5)], -1),
+        ([term(STARTED, -25, 5, delay=26)], -1),  # not known yet
+        ([], -1),
+    ],
+)
+def test_a_subscription_lapses(log_of, facts, ended) -> None:  # type: ignore[no-untyped-def]
+    assert answer(log_of, [*facts, ("Page Viewed", NOW - DAY)], LAPSE) == ended
+
+
+def test_any_of_several_events_is_looked_for(log_of) -> None:  # type: ignore[no-untyped-def]
+    events = ("Application Opened", "Feature Used", "Page Viewed", "Product Viewed")
+    target = replace(CHURN, event=events, at_risk=events)
+    assert answer(log_of, [("Feature Used", NOW - DAY)], target) == 1
+    assert answer(log_of, [("Feature Used", NOW - DAY), ("Page Viewed", NOW + DAY)], target) == 0
+    assert answer(log_of, [(ORDER, NOW - DAY), ("Page Viewed", NOW + DAY)], target) == -1
+
+
+EVENTS = (ORDER, "Page Viewed", "Feature Used", STARTED, RENEWED, CANCELLED)
+
+
+@given(
+    facts=some.lists(
+        some.tuples(
+            some.integers(0, 5),
+            some.integers(-90, 20),
+            some.integers(0, 9),
+            some.none() | some.integers(-60, 60),
+        ),
+        max_size=8,
+    ),
+    moment=some.integers(-10, 10),
+)
+def test_who_is_asked_in_training_is_asked_in_service(log_of, facts, moment) -> None:  # type: ignore[no-untyped-def]
+    told = [term(EVENTS[kind], day, ends, delay) for kind, day, delay, ends in facts]
+    log = log_of({"c": told})
+    who, as_of = np.array([0]), np.array([NOW + moment * DAY])
+    rows = feature_matrix(FEATURES, log, who, as_of)
+    events = ("Application Opened", "Feature Used", "Page Viewed", "Product Viewed")
+    for target in (CHURN, AGAIN, LAPSE, replace(CHURN, at_risk=events)):
+        then = at_risk_then(log, who, as_of, target)
+        assert then.tolist() == at_risk(target, rows, FEATURES).tolist()
 
 
 def test_takings_are_orders_less_refunds(log_of) -> None:  # type: ignore[no-untyped-def]
