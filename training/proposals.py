@@ -58,24 +58,24 @@ class Proposal:
             at_risk=windows.at_risk_days,
             again=windows.repurchase_days,
         )
-        if self.kind == CONTRACT and now.kind == CONTRACT:
-            same = (now.churn_days, now.repurchase_days) == (
-                windows.churn_days,
-                windows.repurchase_days,
-            )
-        else:
-            same = now == windows
-        if same:
-            return (f"{told} targets.toml says the same.",)
         if now.kind != self.kind:
             return (
                 f"{told} targets.toml asks what suits {_NAMED[now.kind]}: "
                 "`nextbest doctor --apply` writes these in its place.",
             )
-        return (
-            f"{told} targets.toml says {now.churn_days}, {now.at_risk_days} and "
-            f"{now.repurchase_days}; change it there if you agree.",
-        )
+        proposed, stated = _days(windows), _days(now)
+        if proposed == stated:
+            return (f"{told} targets.toml says the same.",)
+        *first, last = stated
+        listed = f"{', '.join(map(str, first))} and {last}"
+        return (f"{told} targets.toml says {listed}; change it there if you agree.",)
+
+
+def _days(windows: Windows) -> tuple[int, ...]:
+    """The lengths that matter, in the order in which they are told."""
+    if windows.kind == CONTRACT:
+        return windows.churn_days, windows.repurchase_days
+    return windows.churn_days, windows.at_risk_days, windows.repurchase_days
 
 
 _PROPOSED: Final = {

@@ -9,6 +9,7 @@ from features.batch import feature_row
 from features.definitions import FEATURES
 from features.signals import EMPTY
 from features.stage import (
+    BY_ACTIVITY,
     STAGE_FEATURES,
     STAGES,
     InvalidWindows,
@@ -137,3 +138,34 @@ def test_windows_that_cannot_be_are_refused(at_risk: int, churn: int) -> None:
     words = f"churn window {churn} days, at risk {at_risk} days; both must be positive"
     with pytest.raises(InvalidWindows, match=re.escape(words)):
         StageWindows(at_risk_days=at_risk, churn_window_days=churn)
+
+
+@pytest.mark.parametrize(
+    ("expected", "days", "first", "last"),
+    [
+        ("prospect", 0.0, nan, nan),
+        ("onboarding", 2.0, 20.0, 19.0),
+        ("active", 3.0, 20.0, 2.0),
+        # Usually every ten days: silent for twice that, and never for longer than the window.
+        ("active", 11.0, 120.0, 20.0),
+        ("lapsing", 11.0, 120.5, 20.5),
+        ("active", 3.0, 128.0, 28.0),
+        ("active", 1.0, 40.0, 28.0),
+        ("lapsing", 1.0, 40.0, 28.1),
+        ("lapsing", 11.0, 156.0, 56.0),
+        ("lapsed", 11.0, 156.1, 56.1),
+    ],
+)
+def test_where_nobody_buys_days_of_activity_count(
+    expected: str, days: float, first: float, last: float
+) -> None:
+    windows = StageWindows(56, 28, BY_ACTIVITY)
+    known = dict.fromkeys((*BY_ACTIVITY.features, *STAGE_FEATURES), nan) | {
+        "relationship_ended": 0.0,
+        "active_days_ever": days,
+        "days_since_first_activity": first,
+        "days_since_last_activity": last,
+    }
+    assert stage(known, False, windows) == expected
+    with pytest.raises(MissingFeature, match="feature 'active_days_ever' is missing; stages read"):
+        stage({"relationship_ended": 0.0}, False, windows)
