@@ -219,6 +219,10 @@ def features(
     out: Annotated[Path | None, typer.Option(help="Where to: a .parquet or .csv file.")] = None,
     home: HomeOption = DEFAULT_HOME,
     as_of: AsOfOption = None,
+    training: Annotated[
+        str | None,
+        typer.Option(help="A score: the rows that its models are trained and tested on instead."),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Write the features of every customer at a moment, one row each."""
@@ -232,8 +236,15 @@ def features(
             "feature means with `nextbest features dictionary`"
         )
     place = Home(home)
-    rows, columns = write_features(place, looked_from(place, as_of), out)
-    lines = [f"{out}: {rows:,} customers, {columns} features"]
+    at = looked_from(place, as_of)
+    if training is None:
+        rows, columns = write_features(place, at, out)
+        lines = [f"{out}: {rows:,} customers, {columns} features"]
+    else:
+        from training.matrix import write_matrix
+
+        rows, columns = write_matrix(place, training, at, out)
+        lines = [f"{out}: {rows:,} rows of {training}, {columns} features"]
     show(lines, {"out": str(out), "rows": rows, "features": columns}, as_json)
 
 

@@ -32,7 +32,8 @@ HOMES = {
     "mlflow": {"training/registry.py"},
     "numba": {"features/kernel.py", "models/tree_sums.py"},
     "shap": {"training/pictures.py"},
-    "sklearn": {"training/baselines.py"},
+    "pandas": {"training/matrix.py", "training/registry.py"},
+    "sklearn": {"training/baselines.py", "training/estimators.py"},
     "sqlalchemy": {
         "serving/households.py",
         "serving/inbox.py",

@@ -359,3 +359,15 @@ def test_init_keeps_what_the_company_has_edited(run: Run, tmp_path: Path) -> Non
     code, _, err = run("init", "--currency", "euro")
     assert code == 2
     assert "--currency euro: must be three capital letters such as EUR" in err
+
+
+def test_training_rows_become_a_file(run: Run, trained: tuple[Home, int], tmp_path: Path) -> None:
+    home, _ = trained
+    words = ("features", "--training", "churn_risk", "--home", str(home.path))
+    code, out, _ = run(*words, "--out", str(tmp_path / "matrix.parquet"))
+    assert code == 0
+    assert f"rows of churn_risk, {len(FEATURES)} features" in out
+    assert (tmp_path / "matrix.parquet").exists()
+    code, _, err = run(*words[:2], "churn", *words[3:], "--out", str(tmp_path / "matrix.csv"))
+    assert code == 2
+    assert "no target 'churn'; targets are churn_risk" in err
