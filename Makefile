@@ -19,7 +19,7 @@ unexport PYTHONDONTWRITEBYTECODE
 UV := .tools/bin/uv
 BIN := .venv/bin
 
-.PHONY: demo test lint format install lock bench-models bench-scoring fuzz-bundles realism clean clean-demo
+.PHONY: demo test lint format install lock bench-models bench-scoring fuzz-bundles kills realism clean clean-demo
 .DEFAULT_GOAL := test
 
 demo: install
@@ -78,6 +78,10 @@ bench-scoring: install
 # Lays the demo company beside real data and writes docs/simulated-and-real.md.
 realism: install
 	PYTHONPATH=. $(BIN)/python benchmarks/simulated_and_real.py
+
+# Twenty trainings killed at twenty places, and what each leaves; `make test` kills five.
+kills: install
+	NEXTBEST_KILLS=20 $(BIN)/python -m pytest tests/training/test_leftovers.py
 
 clean-demo:
 	rm -rf .nextbest-demo .nextbest-complete-journey
