@@ -154,8 +154,7 @@ def candidate(
     ``effect = share * of - opt_out * opt_out_cost``, ``net = effect * weight - cost - fatigue``.
     Fatigue is the price of marketing upon marketing; a service message does not pay it.
     """
-    base = prod(_factor(name, expectation) for name in entry.prior.of)
-    effect = entry.prior.share * base - entry.prior.opt_out * policy.opt_out_cost
+    effect, error = stated_effect(entry, expectation, policy)
     weight = policy.weight(entry.name)
     price = fatigue if entry.message_class == "marketing" else 0.0
     return Candidate(
@@ -164,7 +163,7 @@ def candidate(
         channel=entry.channel,
         message_class=entry.message_class,
         expected_effect=effect,
-        standard_error=entry.prior.share_sd * base,
+        standard_error=error,
         cost=entry.cost,
         fatigue=price,
         expected_net=effect * weight - entry.cost - price,
@@ -172,6 +171,15 @@ def candidate(
         evidence=0,
         weight=weight,
     )
+
+
+def stated_effect(
+    entry: Communication, expectation: Expectation, policy: Policy
+) -> tuple[float, float]:
+    """Effect that the catalog states for this customer, and its standard deviation; money."""
+    base = prod(_factor(name, expectation) for name in entry.prior.of)
+    effect = entry.prior.share * base - entry.prior.opt_out * policy.opt_out_cost
+    return effect, entry.prior.share_sd * base
 
 
 def fatigue_price(contacts: Iterable[Contact], fatigue: Fatigue, as_of: int) -> float:

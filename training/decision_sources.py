@@ -21,7 +21,7 @@ from features.signals import SignalLog, is_anonymous
 from features.stage import STAGES, stage
 from models.effects import STATE, state_of
 from models.expectation import Expectation, Score
-from serving.arbitration import candidate
+from serving.arbitration import stated_effect
 from serving.decision import UNSCORED, Engine
 from serving.past_decisions import PastDecision
 from serving.records import ARMS, NO_CONTACT
@@ -267,4 +267,4 @@ def _stated(names: Sequence[str], expectation: Expectation, engine: Engine) -> I
         elif entry is None:
             yield float("nan")
         else:
-            yield candidate(entry, expectation, 0.0, engine.policy).expected_effect
+            yield stated_effect(entry, expectation, engine.policy)[0]
