@@ -3,6 +3,7 @@
 import datetime as dt
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import chain
 from typing import Final
 
@@ -99,21 +100,28 @@ _LONG_AGO: Final = -(2**62)
 
 
 @dataclass(frozen=True, slots=True)
-class _CapState:
-    """A cap, how much of it is used, and when it lets one more through."""
-
-    cap: Cap
-    used: int
-    until: int
-
-
-@dataclass(frozen=True, slots=True)
 class _Now:
+    """The moment, and what is said of it once for every entry: words cost more than rules.
+
+    Attributes
+    ----------
+    last_sent : mapping of communication to microseconds UTC
+    pauses : tuple of (Pause, Obstacle)
+    caps : tuple of (Cap, Obstacle)
+        Full ones.
+    silences : tuple of (channel, Obstacle)
+        Of marketing; the channel is the one that a silence does not concern, or empty.
+    after_order : tuple of Obstacle
+    """
+
     ledger: Ledger
     policy: Policy
     as_of: int
     last_sent: Mapping[str, int]
-    caps: tuple[_CapState, ...]
+    pauses: tuple[tuple[Pause, Obstacle], ...]
+    caps: tuple[tuple[Cap, Obstacle], ...]
+    silences: tuple[tuple[str, Obstacle], ...]
+    after_order: tuple[Obstacle, ...]
 
 
 def _now(ledger: Ledger, policy: Policy, as_of: int) -> _Now:
@@ -122,18 +130,51 @@ def _now(ledger: Ledger, policy: Policy, as_of: int) -> _Now:
         last_sent[contact.communication] = max(
             contact.at, last_sent.get(contact.communication, _LONG_AGO)
         )
-    caps = tuple(_cap_state(cap, ledger, as_of) for cap in policy.caps)
-    return _Now(ledger, policy, as_of, last_sent, caps)
+    caps = ((cap, _full(cap, ledger, as_of)) for cap in policy.caps)
+    return _Now(
+        ledger=ledger,
+        policy=policy,
+        as_of=as_of,
+        last_sent=last_sent,
+        pauses=tuple((pause, _paused(pause)) for pause in ledger.pauses),
+        caps=tuple((cap, full) for cap, full in caps if full is not None),
+        silences=tuple(_silences(ledger, policy, as_of)),
+        after_order=tuple(_after_order(ledger, policy, as_of)),
+    )
 
 
-def _cap_state(cap: Cap, ledger: Ledger, as_of: int) -> _CapState:
-    """How far a cap is used up; planned contacts, later than now, count as well."""
+def _full(cap: Cap, ledger: Ledger, as_of: int) -> Obstacle | None:
+    """A cap that is used up; planned contacts, later than now, count as well."""
     counted: Iterable[Contact] = ledger.contacts
     if cap.per == HOUSEHOLD:
         counted = chain(ledger.contacts, *ledger.household.values())
     at = sorted(c.at for c in counted if _concerns(cap, c.channel, c.message_class))
-    since = as_of - cap.days * DAY
-    return _CapState(cap, sum(each > since for each in at), _slot_free_at(cap, at))
+    until = _slot_free_at(cap, at)
+    if until <= as_of:
+        return None
+    used = sum(each > as_of - cap.days * DAY for each in at)
+    return Obstacle(CAP, _fewer(cap, used), until)
+
+
+def _silences(ledger: Ledger, policy: Policy, as_of: int) -> Iterator[tuple[str, Obstacle]]:
+    """Times in which no marketing is sent; each with the one channel it leaves alone."""
+    situation, days = ledger.situation, policy.cool_off
+    if situation.resolved_at is not None:
+        what = phrase("a ticket was resolved")
+        wait = (situation.resolved_at, days.after_complaint_days, what)
+        yield from (("", each) for each in _pass(COOL_OFF, wait, as_of))
+    for gone in ledger.opt_outs:
+        if _left_something(gone, policy):
+            what = phrase("the customer turned {channel} off", channel=gone.channel)
+            wait = (gone.at, days.after_opt_out_days, what)
+            yield from ((gone.channel, each) for each in _pass(COOL_OFF, wait, as_of))
+
+
+def _after_order(ledger: Ledger, policy: Policy, as_of: int) -> Iterator[Obstacle]:
+    ordered_at = ledger.situation.ordered_at
+    if ordered_at is not None:
+        wait = (ordered_at, policy.cool_off.after_order_days, phrase("the last order"))
+        yield from _pass(AFTER_ORDER, wait, as_of)
 
 
 def _slot_free_at(cap: Cap, at: list[int]) -> int:
@@ -157,12 +198,14 @@ def _objected(entry: Communication, now: _Now) -> Iterator[Obstacle]:
 
 def _held_back(entry: Communication, now: _Now) -> Iterator[Obstacle]:
     """The crisis switch; each pause that holds the message back is one change."""
-    for pause in now.ledger.pauses:
+    for pause, obstacle in now.pauses:
         if pause.holds_back(entry.channel, entry.message_class, now.ledger.situation):
-            change = phrase(
-                "pause {number} is turned off ({told})", number=pause.number, told=told(pause)
-            )
-            yield Obstacle(PAUSED, change)
+            yield obstacle
+
+
+def _paused(pause: Pause) -> Obstacle:
+    change = phrase("pause {number} is turned off ({told})", number=pause.number, told=told(pause))
+    return Obstacle(PAUSED, change)
 
 
 def told(pause: Pause) -> str:
@@ -209,8 +252,12 @@ def _other_channel_preferred(entry: Communication, now: _Now) -> Iterator[Obstac
 
 def _no_consent(entry: Communication, now: _Now) -> Iterator[Obstacle]:
     if entry.needs_consent and not consent_for(entry, now.ledger, now.policy).given:
-        asked = f"{entry.channel}:{entry.purpose}"
-        yield Obstacle("consent", phrase("consent to {asked} is on record", asked=asked))
+        yield Obstacle("consent", _consent_asked(entry.channel, entry.purpose))
+
+
+@lru_cache(maxsize=64)  # a few channels, a few purposes
+def _consent_asked(channel: str, purpose: str) -> str:
+    return phrase("consent to {asked} is on record", asked=f"{channel}:{purpose}")
 
 
 def _too_dear_an_offer(entry: Communication, now: _Now) -> Iterator[Obstacle]:
@@ -239,7 +286,12 @@ def _no_money_left(entry: Communication, now: _Now) -> Iterator[Obstacle]:
     left = now.ledger.money_left
     needed = money_used(entry.message_class, entry.cost)
     if left is not None and needed > left:
-        yield Obstacle("budget", f"the run's budget has {needed:.2f} left, now {left:.2f}")
+        change = phrase(
+            "the run's budget has {needed} left, now {left}",
+            needed=Quantity(needed, "currency"),
+            left=Quantity(left, "currency"),
+        )
+        yield Obstacle("budget", change)
 
 
 _Rule = Callable[[Communication, _Now], Iterator[Obstacle]]
@@ -262,39 +314,25 @@ def _timed(entry: Communication, now: _Now) -> Iterator[Obstacle]:
     """Rules of time that hold the message back beyond `as_of`."""
     sent = now.last_sent.get(entry.name)
     if sent is not None:
-        yield from _pass(now, REPETITION, (sent, entry.window_days, phrase("it was last sent")))
+        wait = (sent, entry.window_days, phrase("it was last sent"))
+        yield from _pass(REPETITION, wait, now.as_of)
     if entry.message_class == "marketing":
-        yield from _times_of_silence(entry, now)
-    for state in now.caps:
-        if state.until > now.as_of and _concerns(state.cap, entry.channel, entry.message_class):
-            yield Obstacle(CAP, _fewer(state), state.until)
-
-
-def _times_of_silence(entry: Communication, now: _Now) -> Iterator[Obstacle]:
-    situation, days = now.ledger.situation, now.policy.cool_off
-    if situation.resolved_at is not None:
-        what = phrase("a ticket was resolved")
-        resolved = (situation.resolved_at, days.after_complaint_days, what)
-        yield from _pass(now, COOL_OFF, resolved)
-    for gone in now.ledger.opt_outs:
-        if gone.channel != entry.channel and _left_something(gone, now.policy):
-            what = phrase("the customer turned {channel} off", channel=gone.channel)
-            off = (gone.at, days.after_opt_out_days, what)
-            yield from _pass(now, COOL_OFF, off)
-    if entry.sells and situation.ordered_at is not None:
-        ordered = (situation.ordered_at, days.after_order_days, phrase("the last order"))
-        yield from _pass(now, AFTER_ORDER, ordered)
+        yield from (each for channel, each in now.silences if channel != entry.channel)
+        yield from now.after_order if entry.sells else ()
+    for cap, full in now.caps:
+        if _concerns(cap, entry.channel, entry.message_class):
+            yield full
 
 
 def _left_something(gone: OptOut, policy: Policy) -> bool:
     return gone.had_said_yes or (gone.channel, "marketing") in policy.assumed_consents
 
 
-def _pass(now: _Now, rule: str, wait: tuple[int, float, str]) -> Iterator[Obstacle]:
+def _pass(rule: str, wait: tuple[int, float, str], as_of: int) -> Iterator[Obstacle]:
     """So many days must pass since something; nothing if they have."""
     at, days, what = wait
     until = at + int(days * DAY)
-    if until > now.as_of:
+    if until > as_of:
         again = moment(until)
         if days == 1:
             change = phrase("a day has passed since {what}: {moment}", what=what, moment=again)
@@ -308,14 +346,13 @@ def _pass(now: _Now, rule: str, wait: tuple[int, float, str]) -> Iterator[Obstac
         yield Obstacle(rule, change, until)
 
 
-def _fewer(state: _CapState) -> str:
-    cap = state.cap
+def _fewer(cap: Cap, used_up: int) -> str:
     about = phrase(
         "channel {channel}, class {message_class}",
         channel=cap.channel,
         message_class=cap.message_class,
     )
-    used = phrase("{days}, now {used}", days=Quantity(cap.days, "days"), used=state.used)
+    used = phrase("{days}, now {used}", days=Quantity(cap.days, "days"), used=used_up)
     most = Quantity(cap.most, "contacts")
     if cap.per == HOUSEHOLD:
         return phrase(

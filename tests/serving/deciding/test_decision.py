@@ -264,11 +264,11 @@ def test_a_refusal_names_what_suits_and_what_may_be_sent_in_one(
     decision = settle(proposal, rule_engine, Ledger(consents={}, contacts=full), 0.5)
     for refusal in decision.refusals:
         marketing = listed[refusal.communication].message_class == "marketing"
-        assert marketing == refusal.change.endswith(cap)
+        assert marketing == (cap in refusal.change)
         if marketing and refusal.communication in suited:
             before = suited[refusal.communication]
             assert refusal.rule == before.rule
-            assert refusal.change.startswith(f"{before.change} and ")
+            assert all(part in refusal.change for part in before.change.split(" and "))
     assert {refusal.rule for refusal in decision.refusals} > {"stage", "cap"}
 
 
