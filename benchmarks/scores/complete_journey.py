@@ -70,6 +70,27 @@ def complete_journey() -> Iterator[Line]:
     yield from _served(NAME, names[REPURCHASE], result, REPURCHASE, (0.802,))
     line = _against_logistic(NAME, names[REPURCHASE], result, log, plan, REPURCHASE)
     yield replace(line, bar=-0.002)
+    yield from _margin(result)
+
+
+def _margin(result: TrainingResult) -> Iterator[Line]:
+    """Expected margin of the households at risk: its error, and what its interval holds."""
+    name = "margin in 28 days"
+    by_kind = {each.model: each for each in result.bundle.margins}
+    served, peer = next(each for each in by_kind.values() if each.serves), by_kind[BgNbd.kind]
+    note = f"{served.model} serves; {served.rows:,} test rows; the mean, since money adds up; "
+    yield Line(
+        NAME, name, "mean absolute error", served.absolute_error, peer.absolute_error, False,
+        peer="expectation of BG/NBD x margin an order", peer_value=peer.absolute_error,
+        note=f"{note}root of the squared error {served.root_square_error:.3g} for "
+        f"{peer.root_square_error:.3g}", holds=served.absolute_error < peer.absolute_error,
+    )  # fmt: skip
+    held = served.coverage
+    yield Line(
+        NAME, name, "share within the 90 % interval", held, None,
+        note=f"{note}must lie between .87 and .93",
+        holds=held is not None and 0.87 <= held <= 0.93,
+    )  # fmt: skip
 
 
 def _served(
