@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from features.definitions import FEATURES
 from features.history import History
 from features.home import Home
-from features.signals import DAY, Int64Array, SignalLog, code
+from features.signals import Int64Array, SignalLog, code
 from features.stage import STAGES
 from serving.catalog import load_catalog
 from serving.champion import company_engine, with_champion
@@ -30,11 +30,19 @@ from training.policy_judgement import Evidence, Judgement, judged
 from training.policy_replay import Replay, replayed, with_names
 from training.policy_value import Estimate, clustered_mean
 from training.rewards import opt_outs_after
+from training.unseen_effects import (
+    effects_of_halves,
+    engines_of_halves,
+    learned_until,
+    rewards_before,
+)
 
 FloatArray = NDArray[np.float64]
 
 # A decision takes some milliseconds to decide again, and it is decided twice: a minute or two.
 MOST_REPLAYED: Final = 5_000
+# Decisions made after the effects were learned: so many judge the bundle as it is.
+LATER_SUFFICE: Final = 2_000
 FEWEST_CUSTOMERS: Final = 2  # for an interval
 STAGE: Final = "stage"
 NOT_STATED: Final = "(not stated)"
@@ -124,6 +132,7 @@ def check_policy(home: Home, change: Change, as_of: int, narrator: Narrator) -> 
         If what is to be checked cannot be used.
     """
     history = History(home.signals)
+    stated = _stated(change.group, history, as_of)
     with Store.open(home.store) as store:
         pair = _engines(home, change, store)
         with narrator.step("Reading decisions"):
@@ -132,10 +141,11 @@ def check_policy(home: Home, change: Change, as_of: int, narrator: Narrator) -> 
             past, signals = store.past_decisions(as_of), history.decisions(as_of)
             drawn, left_out = drawn_from(past, signals, pair.current)
             found = gathered(drawn, log, pair.current, end, left_out)
-        decisions, notes = _to_replay(found, pair)
-        groups = _groups(decisions, change.group, history, as_of)
+        judges = _judges(found, pair, rewards_before(found.log, log, pair.current, end))
+        decisions = judges.decisions
         with narrator.step("Deciding again, by the new policy and by the present one"):
-            new, current = (replayed(decisions, each, store) for each in (pair.new, pair.current))
+            new = replayed(decisions, judges.new, store)
+            current = replayed(decisions, judges.current, store)
     evidence = Evidence(
         decisions,
         new.probabilities,
@@ -144,6 +154,7 @@ def check_policy(home: Home, change: Change, as_of: int, narrator: Narrator) -> 
         _opt_outs(decisions, log, pair.current.policy.horizon_days, end),
     )
     judgement = judged(evidence, np.random.default_rng(1), change.margin)
+    groups = _groups(decisions, stated)
     rates = tuple(group_rates(decisions, groups, new.contacts, current.contacts))
     fair = () if change.group == STAGE else (fairness_gate(rates),)
     return PolicyCheck(
@@ -157,7 +168,7 @@ def check_policy(home: Home, change: Change, as_of: int, narrator: Narrator) -> 
         group=change.group,
         groups=rates,
         gates=(*judgement.gates, *fair),
-        notes=(*notes, *_guessed(evidence)),
+        notes=(*judges.notes, *_guessed(evidence)),
     )
 
 
@@ -187,30 +198,44 @@ def _engines(home: Home, change: Change, store: Store) -> _Pair:
     return _Pair(new, serving.engine)
 
 
-def _to_replay(found: Gathered, pair: _Pair) -> tuple[LoggedDecisions, tuple[str, ...]]:
-    """The decisions to judge by, and in words which are left out."""
+@dataclass(frozen=True, slots=True)
+class _Judges:
+    """Decisions to judge by, and the engines that decide again: see `unseen_effects`."""
+
+    decisions: LoggedDecisions
+    new: tuple[Engine, ...]
+    current: tuple[Engine, ...]
+    notes: tuple[str, ...]
+
+
+def _judges(found: Gathered, pair: _Pair, before: FloatArray) -> _Judges:
+    """What to judge by: later decisions alone if they suffice, else each half by the other."""
     notes = found.lines()
-    decisions = found.log.matured()
-    learned = [
-        each.bundle.as_of - each.policy.horizon_days * DAY
-        for each in (pair.new, pair.current)
-        if each.bundle is not None and each.bundle.effects is not None
-    ]
+    known = ~np.isnan(found.log.reward)
+    decisions, before = found.log.at(known), before[known]
+    new, current = (pair.new,), (pair.current,)
+    learned = [until for each in (pair.new, pair.current) if (until := learned_until(each))]
     if learned:
-        # Whoever was learned from cannot judge what was learned.
         later = decisions.decided_at > max(learned)
-        notes.append(
-            f"left out: {int((~later).sum()):,} decisions that the effects were learned from; only "
-            "later ones can judge them"
-        )
-        decisions = decisions.at(later)
+        if later.sum() >= LATER_SUFFICE:
+            notes.append(
+                f"left out: {int((~later).sum()):,} decisions that effects were learned from"
+            )
+            decisions = decisions.at(later)
+        else:
+            effects = effects_of_halves(decisions, before)
+            new, current = (engines_of_halves(each, effects) for each in (pair.new, pair.current))
+            notes.append(
+                "effects were learned from these decisions; so each half of the customers is "
+                "decided about by what the other half taught"
+            )
     if len(decisions) > MOST_REPLAYED:
         decisions = _some(decisions)
         notes.append(
             f"replayed {len(decisions):,} of them, customers chosen by the hash of their ids"
         )
-    decisions = with_names(decisions, tuple(pair.new.catalog.communications))
-    return decisions, tuple(notes)
+    names = tuple(pair.new.catalog.communications)
+    return _Judges(with_names(decisions, names), new, current, tuple(notes))
 
 
 def _guessed(evidence: Evidence) -> Iterator[str]:
@@ -243,18 +268,23 @@ def _opt_outs(decisions: LoggedDecisions, log: SignalLog, days: int, end: int) -
     return opt_outs_after(log, who[decisions.customer], decisions.decided_at, days, end)
 
 
-def _groups(
-    decisions: LoggedDecisions, group: str, history: History, as_of: int
-) -> NDArray[np.str_]:
-    """Group of each decision's customer, shape (n,)."""
+def _stated(group: str, history: History, as_of: int) -> Mapping[str, str] | None:
+    """What customers state of the trait to group by; None to group by stage."""
     if group == STAGE:
-        return np.array(STAGES)[decisions.stage]
+        return None
     stated = history.trait(group, as_of)
     if not stated:
         raise UnknownTrait(
             f"--group {group}: no customer states this trait; group by 'stage', or by a trait of "
             "your `Trait Set` signals"
         )
+    return stated
+
+
+def _groups(decisions: LoggedDecisions, stated: Mapping[str, str] | None) -> NDArray[np.str_]:
+    """Group of each decision's customer, shape (n,)."""
+    if stated is None:
+        return np.array(STAGES)[decisions.stage]
     of_each = np.array([stated.get(name, NOT_STATED) for name in decisions.customer_ids])
     return of_each[decisions.customer]
 

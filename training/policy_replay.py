@@ -5,7 +5,7 @@ and contacts of then, by the serving code itself.
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -18,6 +18,7 @@ from serving.exploration import Arm, epsilon_for, selection_probabilities
 from serving.records import NO_CONTACT, Decision, Ledger
 from serving.store import Store
 from training.decision_log import LoggedDecisions
+from training.unseen_effects import half_of
 
 FloatArray = NDArray[np.float64]
 
@@ -46,21 +47,26 @@ class Replay:
         return np.asarray(1.0 - self.probabilities[:, 0])
 
 
-def replayed(log: LoggedDecisions, engine: Engine, store: Store) -> Replay:
+def replayed(log: LoggedDecisions, engines: Sequence[Engine], store: Store) -> Replay:
     """Let an engine decide again, at every logged moment.
+
+    No engine must have learned from the decisions that it is asked to make again.
 
     Parameters
     ----------
     log : LoggedDecisions
-        Its names hold every communication of the engine's catalog; see `with_names`. The
-        engine must not have learned from these decisions.
+        Its names hold every communication of the catalog; see `with_names`.
+    engines : sequence of Engine
+        One for everybody, or one for each half of the customers; see `unseen_effects`.
     """
-    engine = replace(engine, texts=None)  # nobody reads reasons here
+    silent = [replace(engine, texts=None) for engine in engines]  # nobody reads reasons here
+    whose = half_of(log.customer_ids) % len(engines)
     place = {name: number for number, name in enumerate(log.names)}
     probabilities = np.zeros((len(log), len(log.names)))
     refused: Counter[str] = Counter()
     for row in range(len(log)):
         customer_id = log.customer_ids[int(log.customer[row])]
+        engine = silent[whose[log.customer[row]]]
         decision = decided(customer_id, int(log.decided_at[row]), engine, store)
         for name, probability in _vector(decision, engine).items():
             probabilities[row, place[name]] = probability

@@ -1,0 +1,213 @@
+"""The check of a new policy, from the command line to its gates."""
+
+import json
+import re
+import sys
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import nextbest
+from features.signals import DAY
+from features.stage import STAGES
+from serving.champion import company_engine, with_champion
+from serving.store import Store
+from training import policy_check
+from training.decision_sources import Gathered, gather
+from training.everyone import Asking, answers
+from training.narrator import Narrator
+from training.policy_check import Change, NothingChanged, UnknownTrait, check_policy
+from training.policy_replay import decided, replayed, with_names
+from training.policy_words import check_lines, check_record
+from training.unseen_effects import effects_of_halves, engines_of_halves, half_of
+
+QUIET = Narrator(quiet=True)
+# Before the end of the data: a check then reads some two hundred decisions, a second's work.
+EARLIER = 110 * DAY
+
+
+@pytest.fixture(scope="module")
+def few_replays():
+    """Decide about some tens of decisions again: each takes milliseconds."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(policy_check, "MOST_REPLAYED", 60)
+        yield
+
+
+@pytest.fixture(scope="module")
+def engine(trained):
+    home, _ = trained
+    with Store.open(home.store) as store:
+        return with_champion(company_engine(home), home, store.champion()).engine
+
+
+@pytest.fixture(scope="module")
+def pilot(trained, engine):
+    """Matured decisions of the pilot, with all names of the catalog."""
+    home, as_of = trained
+    log = gather(home, engine, as_of).log.matured()
+    return with_names(log, tuple(engine.catalog.communications))
+
+
+def date_of(at: int) -> str:
+    return str(datetime.fromtimestamp(at / 1_000_000, tz=UTC).date())
+
+
+def policy_with(home, folder: Path, old: str, new: str) -> Path:
+    text = home.policy.read_text(encoding="utf-8")
+    assert old in text
+    file = folder / "policy.toml"
+    file.write_text(text.replace(old, new), encoding="utf-8")
+    return file
+
+
+def test_a_change_of_epsilon_is_replayed_and_told(trained, tmp_path, few_replays) -> None:
+    home, as_of = trained
+    file = policy_with(home, tmp_path, "epsilon = 0.10", "epsilon = 0.50")
+    found = check_policy(home, Change(policy=file, group="country"), as_of - EARLIER, QUIET)
+    assert not found.released  # sixty decisions judge nothing
+    assert 0.1 < found.moved < 0.5
+    assert {one.group for one in found.groups} >= {"DE"}
+    lines = check_lines(found)
+    assert lines[-1] == "A gate says no: the present policy stays"
+    assert any(
+        re.match(r"replayed \d+ of them, customers chosen by the hash", one) for one in lines
+    )
+    assert any(one.startswith("NO   overlap, new policy: effective sample") for one in lines)
+    record = json.loads(json.dumps(check_record(found)))
+    assert record["released"] is False
+    assert record["values"]["gain"]["low"] <= record["values"]["gain"]["high"]
+    assert {one["name"] for one in record["gates"]} >= {"value", "opt-outs", "groups"}
+
+
+def test_nothing_to_check_is_wrong_use(trained) -> None:
+    home, as_of = trained
+    with pytest.raises(NothingChanged, match=re.escape("name a new --catalog FILE")):
+        check_policy(home, Change(), as_of, QUIET)
+
+
+def test_a_trait_that_nobody_states_is_refused(trained, few_replays) -> None:
+    home, as_of = trained
+    with pytest.raises(UnknownTrait, match="--group shoe_size: no customer states this trait"):
+        check_policy(home, Change(policy=home.policy, group="shoe_size"), as_of, QUIET)
+
+
+def test_a_replay_is_what_the_desk_would_have_said(trained, engine, pilot) -> None:
+    """Vectors sum to 1, hold only what was allowed, and differ from moment to moment."""
+    home, _ = trained
+    log = pilot.at(np.arange(25))
+    with Store.open(home.store) as store:
+        found = replayed(log, (engine,), store)
+        for row in (0, 12, 24):
+            customer = log.customer_ids[log.customer[row]]
+            decision = decided(customer, int(log.decided_at[row]), engine, store)
+            possible = {
+                name for name, p in zip(log.names, found.probabilities[row], strict=True) if p > 0
+            }
+            assert possible <= {one.communication for one in decision.ranked}
+            assert decision.as_of == log.decided_at[row]
+    np.testing.assert_allclose(found.probabilities.sum(axis=1), 1.0)
+    np.testing.assert_allclose(found.contacts, found.probabilities[:, 1:].sum(axis=1))
+
+
+def test_what_happened_later_does_not_reach_a_replay(trained_copy, engine, pilot) -> None:
+    """A decision logged now leaves the decisions of last month as they were."""
+    home, as_of = trained_copy
+    log = pilot.at(np.flatnonzero(pilot.customer < 3))
+    with Store.open(home.store) as store:
+        before = replayed(log, (engine,), store).probabilities
+    list(answers(Asking(home, as_of, logs=True, seed=1), log.customer_ids[:3]))
+    with Store.open(home.store) as store:
+        assert store.decision_count() > 0
+        after = replayed(log, (engine,), store).probabilities
+    np.testing.assert_array_equal(before, after)
+
+
+@pytest.fixture(scope="module")
+def halves(pilot):
+    """Effects that each half of the customers is decided about by."""
+    return effects_of_halves(pilot, np.full(len(pilot), np.nan))
+
+
+def test_each_half_is_decided_about_by_what_the_other_half_taught(pilot, halves) -> None:
+    """Rewards of one half, shouted, reach the effects of the other half and never its own."""
+    half = half_of(pilot.customer_ids)[pilot.customer]
+    assert 0.3 < half.mean() < 0.7
+    loud = replace(pilot, reward=pilot.reward * np.where(half == 0, 3.0, 1.0))
+    shouted = effects_of_halves(loud, np.full(len(pilot), np.nan))
+    assert halves[0] == shouted[0]
+    assert halves[1] != shouted[1]
+
+
+def test_an_engine_decides_about_each_half_by_its_effects(engine, halves) -> None:
+    taught = replace(engine, bundle=replace(engine.bundle, effects=halves[0]))
+    found = engines_of_halves(taught, halves)
+    assert [one.bundle.effects for one in found] == list(halves)
+    plain = replace(engine, bundle=replace(engine.bundle, effects=None))
+    assert engines_of_halves(plain, halves) == (plain,)
+
+
+def test_who_taught_is_not_the_judge(engine, pilot, halves) -> None:
+    """Effects are learned anew, unless enough later decisions can judge the bundle as it is."""
+    taught = replace(engine, bundle=replace(engine.bundle, effects=halves[0]))
+    nothing = np.full(len(pilot), np.nan)
+    judges = policy_check._judges(Gathered(pilot, {}), policy_check._Pair(taught, taught), nothing)
+    assert len(judges.new) == len(judges.current) == 2
+    assert any("each half of the customers is decided about" in note for note in judges.notes)
+    early = replace(taught, bundle=replace(taught.bundle, as_of=int(pilot.decided_at.min())))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(policy_check, "LATER_SUFFICE", 100)
+        judges = policy_check._judges(
+            Gathered(pilot, {}), policy_check._Pair(early, early), nothing
+        )
+    assert judges.new == (early,)
+    assert any(note.endswith("decisions that effects were learned from") for note in judges.notes)
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    def run_it(*words: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["nextbest", *words])
+        try:
+            nextbest.main()
+            code = 0
+        except SystemExit as end:
+            code = int(end.code or 0)
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return run_it
+
+
+def test_a_cap_of_nothing_silences_marketing_and_the_verb_exits_with_one(
+    trained, tmp_path, few_replays, run
+) -> None:
+    home, as_of = trained
+    file = policy_with(home, tmp_path, "most = 2\n", "most = 0\n")
+    words = ("policy-check", "--home", str(home.path), "--policy", str(file), "--json")
+    code, out, _ = run(*words, "--as-of", date_of(as_of - EARLIER))
+    found = json.loads(out)
+    assert (code, found["released"]) == (1, False)
+    contacts = found["contacts"]
+    assert contacts["new"]["value"] < contacts["present"]["value"] / 2
+    capped = [pair for rule, pair in found["refused"].items() if "cap" in rule]
+    assert sum(one["new"] for one in capped) > sum(one["present"] for one in capped)
+    assert found["group"] == "stage"
+    assert {one["group"] for one in found["groups"]} <= set(STAGES)
+
+
+def test_the_verb_exits_with_two_when_used_wrongly(trained, run) -> None:
+    home, _ = trained
+    code, _, err = run("policy-check", "--home", str(home.path))
+    assert code == 2
+    assert err.startswith("nextbest: policy-check: nothing to check; name a new --catalog FILE")
+
+
+def test_evaluate_tells_of_the_holdout(trained, run) -> None:
+    home, _ = trained
+    code, _, err = run("evaluate", "--holdout", "--home", str(home.path))
+    assert code == 2
+    assert "no decision before the end of the data; run `nextbest decide --all`" in err
