@@ -125,7 +125,7 @@ def marked(signals: SignalColumns, owner: Int64Array | None = None) -> SignalCol
     near = (np.diff(at) < TOO_SOON) & (np.diff(who) == 0)
     crowded = np.append(False, near) | np.append(near, False)
     asked = np.flatnonzero(np.isin(event, (_OPEN, _CLICK)) & crowded)
-    found = [place for place in asked if _is_machine(place, mails)]
+    found = [place for place in asked.tolist() if _is_machine(place, mails)]
     events, received_at = signals.event.copy(), signals.received_at.copy()
     events[rows[found]] = np.where(event[found] == _OPEN, _MACHINE_OPEN, _MACHINE_CLICK)
     received_at[rows] = known

@@ -11,9 +11,9 @@ from features.signals import DAY, SECOND
 from features.traits import PREFERRED_CHANNEL, channels_named
 from models.language import Quantity, joined, phrase
 from serving.catalog import Communication
-from serving.policy import ANY, HOUSEHOLD, Cap, Policy
+from serving.policy import HOUSEHOLD, Cap, Policy
 from serving.prices import money_used
-from serving.records import Consent, Contact, Ledger, OptOut, Pause, Refusal
+from serving.records import ANY, Consent, Contact, Ledger, OptOut, Pause, Refusal
 from serving.refusals import NEVER, Obstacle, refusal_of
 
 NO_CONSENT: Final = Consent(given=False, basis="none")

@@ -64,9 +64,11 @@ class Wanted:
 
 def pauses_on(connection: sa.Connection) -> tuple[Pause, ...]:
     """The parts of the switch that are on, oldest first."""
-    return tuple(
-        Pause(*row[:-1], allow=tuple(json.loads(row.allow))) for row in connection.execute(_ON)
-    )
+    found = []
+    for row in connection.execute(_ON):
+        number, reason, since, channel, stage, flag, allow = row
+        found.append(Pause(number, reason, since, channel, stage, flag, tuple(json.loads(allow))))
+    return tuple(found)
 
 
 def turn_on(connection: sa.Connection, wanted: Wanted, now: int) -> Pause:

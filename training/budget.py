@@ -114,14 +114,14 @@ def demand_of(decisions: Iterable[Decision], limits: Mapping[str, float], policy
                     taken.append(money_used(candidate.message_class, candidate.cost))
                 else:
                     taken.append(float(candidate.communication == limit))
-    net, owed, sure, free, factors = (np.array(column) for column in zip(*rows, strict=True))
+    columns = tuple(np.array(column) for column in zip(*rows, strict=True))
     return Demand(
         starts=np.array(starts, dtype=np.int64),
-        net=net,
-        owed=owed.astype(bool),
-        sure=sure,
-        free=free,
-        factor=factors,
+        net=columns[0],
+        owed=columns[1].astype(bool),
+        sure=columns[2],
+        free=columns[3],
+        factor=columns[4],
         use={limit: np.array(taken) for limit, taken in use.items()},
     )
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 import duckdb
+from duckdb.func import SPECIAL
 
 from features.history import (
     PART_COLUMNS,
@@ -175,7 +176,7 @@ def _take_in(
     )
     text = duckdb.sqltype("VARCHAR")
     connection.create_function(
-        MACHINE_WORD, machine_word, [text, text], text, null_handling="special"
+        MACHINE_WORD, machine_word, [text, text], text, null_handling=SPECIAL
     )
     connection.execute(f"create table typed as {typed_sql(f'({told})')}")
     telling, leading = _lines_that_tell(connection, batch)

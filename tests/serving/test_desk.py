@@ -105,6 +105,18 @@ def test_a_bundle_that_is_not_there_is_not_served(home: Home, store: Store) -> N
     assert "damaged or missing" in serving.note
 
 
+def test_an_unknown_name_among_the_excluded_is_noted_and_answered(
+    store: Store, engine: Engine, surroundings: Surroundings
+) -> None:
+    question = replace(ASKED, exclude=("newsleter", "newsletter", "no_contact"))
+    content = json.loads(answer_to(question, store, engine, surroundings))
+    words = "exclude names newsleter, which is not in the catalog; did you mean 'newsletter'?"
+    assert words in content["note"]
+    assert content["fallback"] is False
+    plain = json.loads(answer_to(ASKED, store, engine, surroundings))
+    assert "exclude" not in plain["note"]
+
+
 def test_limits_of_the_caller_are_refusals(
     store: Store, engine: Engine, surroundings: Surroundings
 ) -> None:
