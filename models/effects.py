@@ -295,6 +295,10 @@ def from_tables(found: Mapping[str, object]) -> EffectModels:
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DamagedEffects(f"effects: {error!r}; {_AGAIN}") from error
+    if set(found) != set(tables(models)):
+        raise DamagedEffects(
+            f"effects: parts {sorted(found)}; must be {sorted(tables(models))}; {_AGAIN}"
+        )
     _check(models)
     return models
 

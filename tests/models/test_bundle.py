@@ -13,6 +13,7 @@ from features.definitions import FEATURES
 from models.bundle import Bundle, predictions
 from models.bundle_files import DamagedBundle, load_bundle, write_bundle
 from models.classifier import WrongRows
+from models.effects import STATE, EffectModels
 from models.reason_texts import ReasonTexts
 
 FloatArray = NDArray[np.float64]
@@ -196,3 +197,24 @@ def test_a_bundle_that_was_moved_to_another_name_is_refused(folder: Path) -> Non
     moved = shutil.copytree(folder, folder.parent / ("0" * 64))
     with pytest.raises(DamagedBundle, match="must be the folder's name"):
         load_bundle(moved, FEATURES)
+
+
+def test_parts_of_effects_that_nobody_knows_are_refused(
+    bundle: Bundle, tmp_path: Path, signed_again: Signer
+) -> None:
+    one = EffectModels(
+        names=("gift",),
+        state=STATE,
+        terms=((),),
+        coefficients=np.array([[2.0]]),
+        covariance=np.array([[0.5]]),
+        evidence=np.array([100]),
+        means={},
+        mean=np.array([2.0]),
+    )
+    folder = tmp_path / write_bundle(replace(bundle, effects=one), tmp_path)
+    assert load_bundle(folder, FEATURES).golden.predictions["effect of gift"] == (2.0,) * 64
+    path = folder / "effects.json"
+    path.write_text(path.read_text(encoding="utf-8").replace('"names"', '"x": 1, "names"', 1))
+    with pytest.raises(DamagedBundle, match=r"effects: parts \['coefficients', .*'x'\]; must be"):
+        load_bundle(signed_again(folder), FEATURES)
