@@ -12,7 +12,7 @@ from typing import Final, TypeVar
 
 from features.home import Home, write_whole
 
-FORMAT: Final = 1  # of the file; raise it when an older reader would misread it
+FORMAT: Final = 2  # of the file; raise it when an older reader would misread it
 FILE: Final = "evaluation.json"
 CARD: Final = "card.html"
 
@@ -98,6 +98,27 @@ class LiftTenth:
 
 
 @dataclass(frozen=True, slots=True)
+class AgainstDeclared:
+    """A feature that moves a score, on average, against its declared direction.
+
+    Attributes
+    ----------
+    declared : int
+        +1: everybody expects the score to rise with the feature; -1: to fall.
+    average : float
+        Rank correlation of the feature with what it adds to the log-odds.
+    share : float
+        Of all that features add to the score, either way.
+    """
+
+    feature: str
+    label: str
+    declared: int
+    average: float
+    share: float
+
+
+@dataclass(frozen=True, slots=True)
 class TargetEvaluation:
     """The test of one target: its models, and two curves of the one that serves.
 
@@ -114,6 +135,8 @@ class TargetEvaluation:
         Share of yes among all; of promoters, weighted to all who were asked, as every figure is.
     snapshots : int
         Moments at which the test looked, from `first_as_of` to `last_as_of` (microseconds UTC).
+    against : tuple of AgainstDeclared
+        Features of the model that serves; the weightiest first.
     """
 
     target: str
@@ -130,6 +153,7 @@ class TargetEvaluation:
     models: tuple[ModelFigures, ...]
     calibration: tuple[CalibrationBin, ...]
     lift: tuple[LiftTenth, ...]
+    against: tuple[AgainstDeclared, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,6 +240,7 @@ def _target(found: dict[str, object]) -> TargetEvaluation:
         ("models", _figures),
         ("calibration", lambda each: _record(CalibrationBin, each)),
         ("lift", lambda each: _record(LiftTenth, each)),
+        ("against", lambda each: _record(AgainstDeclared, each)),
     ):
         table[key] = tuple(record(each) for each in table[key])  # type: ignore[attr-defined]
     return _record(TargetEvaluation, table)

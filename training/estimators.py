@@ -5,7 +5,7 @@ that is kept only if it wins on later rows, and says what each feature adds. It 
 scikit-learn's own checks; `EXPECTED_FAILURES` names those that it cannot pass, and why.
 """
 
-# ruff: noqa: N803, N806 - X is scikit-learn's own name for a table
+# ruff: noqa: N803 - X is scikit-learn's own name for a table
 
 import re
 from typing import Final, Self
@@ -81,10 +81,11 @@ class GuardedClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         ValueError
             If there are more or fewer than two classes.
         """
-        X, y = validate_data(self, X, y, dtype=np.float64, ensure_all_finite="allow-nan")
-        check_classification_targets(y)
-        kind = type_of_target(y, input_name="y", raise_unknown=True)
-        self.classes_, answers = np.unique(y, return_inverse=True)
+        found = validate_data(self, X, y, dtype=np.float64, ensure_all_finite="allow-nan")
+        values, given = np.asarray(found[0], dtype=np.float64), np.asarray(found[1])
+        check_classification_targets(given)
+        kind = type_of_target(given, input_name="y", raise_unknown=True)
+        self.classes_, answers = np.unique(given, return_inverse=True)
         if len(self.classes_) > 2:
             raise ValueError(
                 f"Only binary classification is supported. The type of the target is {kind}."
@@ -94,13 +95,12 @@ class GuardedClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 f"y holds one class, {self.classes_[0]!r}; there must be two; "
                 "look for rows of the other"
             )
-        names = self._names(X.shape[1])
+        n_rows, n_features = values.shape
+        names = self._names(n_features)
         growth = Growth(self._booster(), self._seed(), tuple(self.directions or ()))
-        order, n = np.arange(len(X)), X.shape[1]
-        rows = Rows(
-            X, answers.astype(np.int8), order, order, np.ones(len(X)), np.zeros(n, dtype=bool)
-        )
-        forest = fit_forest(X, rows.answers, names, growth)
+        order, no_clocks = np.arange(n_rows), np.zeros(n_features, dtype=bool)
+        rows = Rows(values, answers.astype(np.int8), order, order, np.ones(n_rows), no_clocks)
+        forest = fit_forest(values, rows.answers, names, growth)
         line = calibration(rows, names, growth, np.random.default_rng(growth.seed))
         self.classifier_ = Classifier(forest.model, names, line)
         return self

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from features.definitions import FEATURES
 from features.signals import SignalLog
 from models.bundle import Measured
 from models.evaluation import (
@@ -17,6 +18,7 @@ from models.evaluation import (
     TargetEvaluation,
 )
 from models.targets import Target
+from training.directions import against_declared
 from training.fit import Tested, TrainingResult, TrainSettings
 from training.metrics import (
     BINS,
@@ -134,6 +136,9 @@ def _target_evaluation(
         ),
         calibration=calibration_bins(tested, tested.predictions[served]),
         lift=lift_tenths(tested, tested.predictions[served]),
+        against=against_declared(
+            result.bundle.classifiers[target.name], target.score, tested.rows, FEATURES
+        ),
     )
 
 

@@ -1,6 +1,6 @@
 """The models page: can this version be trusted? It repeats what training wrote down."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
@@ -98,6 +98,9 @@ class ModelsPage:
                     "lift": [
                         {"tenth": one.tenth, "observed": one.observed, "rows": one.rows}
                         for one in (target.tested.lift if target.tested else ())
+                    ],
+                    "against_declared": [
+                        asdict(one) for one in (target.tested.against if target.tested else ())
                     ],
                 }
                 for target in self.targets

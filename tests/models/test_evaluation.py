@@ -84,7 +84,7 @@ DAMAGES = {
     without_bins: "'calibration'",
     with_a_word_for_a_table: "'low' where a table must be",
     with_an_unknown_key: "'mood'",
-    of_another_format: "not of format 1",
+    of_another_format: "not of format 2",
 }
 
 
