@@ -45,6 +45,22 @@ RULES: Final[Mapping[str, str]] = {
     "cap": "enough messages for now",
     "caller_channels": "channel not asked for",
     "caller_exclude": "left out by the caller",
+    "caller_trigger": "not about what was asked",
+    "not_approved": "words not approved",
+    "no_terms": "terms not stated",
+    "dates": "not in its dates",
+    "trigger": "waits for an event",
+    "sequence": "waits for the step before",
+    "delay": "too early",
+    "cancelled": "its moment was ended",
+    "moment_over": "its moment is over",
+    "no_crisis": "for a crisis only",
+    "ended": "the relationship has ended",
+    "preferred_channel": "another channel is preferred",
+    "capacity": "no place left",
+    "budget": "no money left",
+    "cool_off": "time to calm down",
+    "after_order": "ordered lately",
 }
 # Why nothing is sent, by the weightiest rule that refused a message.
 SILENCES: Final[Mapping[str, str]] = {

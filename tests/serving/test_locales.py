@@ -1,20 +1,27 @@
 """The shipped languages: every sentence of ours in every one of them, and nothing left over."""
 
 import ast
+import asyncio
 import re
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import httpx
 import numpy as np
 import pytest
+from fastapi import FastAPI
 
 from features.definitions import FEATURES
+from features.home import Home
 from models.bands import BANDS
 from models.language import COUNTED, DAYS
-from models.messages import load_languages, placeholders, read_messages
+from models.messages import InvalidMessages, load_languages, placeholders, read_messages
 from models.reason_texts import BARE, load_reason_texts, sentence
+from serving.api import create_app
 from serving.running import LOCALES
+from serving.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 REASONS = ROOT / "serving" / "reasons.toml"
@@ -120,3 +127,75 @@ def test_a_message_that_no_language_has_is_seen() -> None:
 def test_our_own_messages_have_plain_placeholders() -> None:
     for text in ours():
         assert all(re.fullmatch(r"[a-z0-9_]+", name) for name in placeholders(text)), text
+
+
+# ---- Over HTTP ---------------------------------------------------------------------------
+
+
+@pytest.fixture
+def app(home: Home) -> Iterator[FastAPI]:
+    home.locales.mkdir()
+    (home.locales / "fr.po").write_text(
+        'msgid ""\nmsgstr "Content-Type: text/plain; charset=UTF-8\\n"\n\n'
+        'msgid "this customer is not known here"\nmsgstr "client inconnu ici"\n',
+        encoding="utf-8",
+    )
+    made = create_app(Settings(home.path))
+    yield made
+    made.state.service.store.close()
+
+
+def decided(app: FastAPI, *asked: dict[str, object]) -> list[dict[str, Any]]:
+    """Answers to decisions, one after the other."""
+    key = app.state.service.store.new_key("test")
+
+    async def answers() -> list[dict[str, Any]]:
+        transport, headers = httpx.ASGITransport(app), {"Authorization": f"Bearer {key}"}
+        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+            return [
+                (await client.post("/v1/decisions", headers=headers, json=one)).json()
+                for one in asked
+            ]
+
+    return asyncio.run(answers())
+
+
+def test_a_decision_is_answered_in_the_locale_asked_for(app: FastAPI) -> None:
+    english, german = decided(
+        app,
+        {"customer_id": "C-new", "channels": ["sms"]},
+        {"customer_id": "C-new", "channels": ["sms"], "locale": "de-AT"},
+    )
+    limits = "the caller allows the channel email", "der Aufrufer erlaubt den Kanal email"
+    for answer, words in zip((english, german), limits, strict=True):
+        assert any(words in one["change"] for one in answer["refusals"])
+    assert [one["rule"] for one in english["refusals"]] == [
+        one["rule"] for one in german["refusals"]
+    ]
+    german_changes = " ".join(one["change"] for one in german["refusals"])
+    assert " and " not in german_changes
+    assert " und " in german_changes
+
+
+def test_notes_follow_the_locale_and_the_companys_own_language(app: FastAPI) -> None:
+    unknown = {"customer_id": "C-nobody"}
+    answers = decided(app, *({**unknown, "locale": code} for code in ("de", "fr_CA", "it", "en")))
+    assert [one["note"] for one in answers] == [
+        "dieser Kunde ist hier nicht bekannt",
+        "client inconnu ici",
+        "this customer is not known here",
+        "this customer is not known here",
+    ]
+
+
+def test_the_same_key_gets_the_same_language_again(app: FastAPI) -> None:
+    asked = {"customer_id": "C-lapsing", "locale": "de", "idempotency_key": "one"}
+    first, again = decided(app, asked, asked)
+    assert first == again
+
+
+def test_a_wrong_catalog_of_the_company_stops_the_service(home: Home) -> None:
+    home.locales.mkdir()
+    (home.locales / "fr.po").write_text('msgid "a"\nmsgstr "b"\n', encoding="utf-8")
+    with pytest.raises(InvalidMessages, match=r"fr\.po: no header"):
+        create_app(Settings(home.path))

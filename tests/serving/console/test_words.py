@@ -7,7 +7,7 @@ import pytest
 
 from features.definitions import FEATURES
 from models.reason_texts import FORBIDDEN
-from serving import contact_policy, desk, eligibility, records
+from serving import contact_policy, desk, eligibility, moments, records
 from serving.console import words
 from serving.console.customer import plain_change
 
@@ -21,11 +21,10 @@ def test_every_stage_flag_and_arm_has_words() -> None:
 
 
 def test_every_rule_has_words() -> None:
-    sources = [
-        Path(module.__file__ or "").read_text() for module in (contact_policy, desk, eligibility)
-    ]
-    named = set(re.findall(r'(?:yield|Refusal\([\w.]+, )\s*"([a-z_]+)"', "\n".join(sources)))
-    named |= {contact_policy.REPETITION, contact_policy.CAP}
+    modules = (contact_policy, desk, eligibility, moments)
+    sources = [Path(module.__file__ or "").read_text() for module in modules]
+    named = set(re.findall(r'Obstacle\(\s*"([a-z_]+)"', "\n".join(sources)))
+    named |= {*contact_policy.FOREMOST, *contact_policy.WAITING_HELPS}
     assert {"stage", "consent", "objection", "cap", "caller_channels"} <= named
     assert named <= set(words.RULES)
     assert set(words.SILENCES) <= set(words.RULES)
