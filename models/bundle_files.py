@@ -191,7 +191,7 @@ def _contents(bundle: Bundle) -> dict[str, str]:
     if bundle.effects is not None:
         contents[EFFECTS] = _json(effects_tables(bundle.effects))
     for name, classifier in bundle.classifiers.items():
-        model = asdict(classifier.model)  # type: ignore[call-overload]  # each kind is a dataclass
+        model = asdict(classifier.model)  # each kind is a dataclass
         if isinstance(classifier.model, Forest):
             contents[f"{name}.lgb"] = model.pop("text")
         contents[f"{name}.json"] = _json(

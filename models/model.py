@@ -9,6 +9,7 @@ table of fitters in `training.candidates`.
 """
 
 import math
+from dataclasses import Field
 from typing import ClassVar, Protocol
 
 import numpy as np
@@ -35,6 +36,7 @@ class Model(Protocol):
     """
 
     kind: ClassVar[str]
+    __dataclass_fields__: ClassVar[dict[str, Field[object]]]  # what makes it a dataclass
 
     def contributions(self, rows: FloatArray, names: tuple[str, ...]) -> FloatArray:
         """What each feature adds to the log-odds; the last column is the starting point.

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from features.signals import KNOWN_EVENTS
 
@@ -202,7 +202,7 @@ def _target(name: str, table: object, source: str) -> Target:
     if not isinstance(table, dict):
         raise InvalidTargets(f"{where}: {table!r}; must be a table; write [{name}] above its keys")
     keys = {field.name: field.type for field in fields(Target) if field.name != "name"}
-    values = {}
+    values: dict[str, Any] = {}  # each is checked against the type of its field below
     for key, value in table.items():
         _require_known(f"{where}: unknown key", key, tuple(keys), "keys")
         values[key] = _several(where, key, value) if key in _SEVERAL else value

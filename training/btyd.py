@@ -6,7 +6,7 @@ the likelihood, so that tens of thousands of customers take seconds.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 import numpy as np
 from scipy.optimize import minimize
@@ -38,6 +38,7 @@ class Fitted:
     log_likelihood: float
 
 
+Kind = TypeVar("Kind", bound=Btyd)
 Slopes = Callable[[FloatArray, Purchases, FloatArray], tuple[float, FloatArray]]
 
 
@@ -64,8 +65,8 @@ def fit_pareto_nbd(seen: Purchases) -> Fitted:
 
 
 def btyd_model(
-    kind: type[Btyd], everyone: FloatArray, names: tuple[str, ...], target: Target
-) -> Btyd:
+    kind: type[Kind], everyone: FloatArray, names: tuple[str, ...], target: Target
+) -> Kind:
     """The model that answers a target's question, learned without its answers.
 
     Parameters
