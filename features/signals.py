@@ -126,6 +126,7 @@ KNOWN_EVENTS: Final = frozenset(
         "Signed In",
         "Trial Started",
         "Trial Ended",
+        "Chat Opened",
         # ours, where Segment has no word
         "Trait Set",
         "Consent Given",

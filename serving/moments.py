@@ -162,7 +162,7 @@ def _obstacles_since(
         )
     elif as_of < opens:
         change = phrase(
-            "{time} have passed since {what}: {moment}",
+            "it is {time} after {what}: {moment}",
             time=in_words(moment.delay),
             what=start.what,
             moment=time_words(opens),

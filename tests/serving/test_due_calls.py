@@ -120,7 +120,7 @@ def test_cart_is_reminded_of_after_two_hours_and_once(ask: Ask, tell: Tell, cloc
     assert (early["reconsider_at"], early["valid_until"]) == (two_hours, two_hours)
     refusal = next(r for r in early["refusals"] if r["communication"] == "cart_reminder")
     assert refusal["rule"] == "delay"
-    assert refusal["change"] == ("2 hours have passed since Product Added: 2026-11-01 12:00 UTC")
+    assert refusal["change"] == "it is 2 hours after Product Added: 2026-11-01 12:00 UTC"
 
     clock.now = MORNING + 2 * HOUR + MINUTE
     first = ask("GET", "/v1/due")

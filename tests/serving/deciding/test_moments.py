@@ -63,12 +63,12 @@ def test_what_ends_a_moment_must_follow_its_trigger(cart: Communication) -> None
 def test_waiting_says_until_when(cart: Communication) -> None:
     (found,) = obstacles_of_moment(cart, {"Product Added": T - 20 * MINUTE}, T)
     assert found.until == T + 100 * MINUTE
-    assert found.change == "2 hours have passed since Product Added: 2026-11-01 13:40 UTC"
+    assert found.change == "it is 2 hours after Product Added: 2026-11-01 13:40 UTC"
     assert cart.moment is not None
     for delay, words in ((DAY, "1 day"), (90 * MINUTE, "90 minutes"), (3 * DAY, "3 days")):
         slow = replace(cart, moment=replace(cart.moment, delay=delay))
         (found,) = obstacles_of_moment(slow, {"Product Added": T - MINUTE}, T)
-        assert found.change.startswith(f"{words} have passed since Product Added: ")
+        assert found.change.startswith(f"it is {words} after Product Added: ")
 
 
 SIGNED_UP = {"Signed Up": T - 20 * DAY}
