@@ -213,7 +213,8 @@ def _judges(found: Gathered, pair: _Pair, before: FloatArray) -> _Judges:
     notes = found.lines()
     known = ~np.isnan(found.log.reward)
     decisions, before = found.log.at(known), before[known]
-    new, current = (pair.new,), (pair.current,)
+    new: tuple[Engine, ...] = (pair.new,)
+    current: tuple[Engine, ...] = (pair.current,)
     learned = [until for each in (pair.new, pair.current) if (until := learned_until(each))]
     if learned:
         later = decisions.decided_at > max(learned)

@@ -45,30 +45,34 @@ def figures(replays: int = REPLAYS, people: int = 800) -> Iterator[Figure]:
     """Frequencies against probabilities, importance weights, and the silence of the holdout."""
     rng = np.random.default_rng(SEED)
     with tempfile.TemporaryDirectory() as folder:
-        engine, ready = prepared(Path(folder), people, rng)
+        home = trained_home(Path(folder), people, rng)
+        engine, ready = prepared(home, rng)
     some = max(1, replays // DRAWS_OF_EACH)
     yield from drawn_as_logged(engine, ready, some, replays // some, rng)
     yield to_holdout(engine, ready, replays, rng)
 
 
-def prepared(
-    folder: Path, people: int, rng: np.random.Generator
-) -> tuple[Engine, tuple[Ready, ...]]:
-    """A small demo company, trained, and its customers on the days of its last month."""
+def trained_home(folder: Path, people: int, rng: np.random.Generator) -> Home:
+    """A small demo company, trained."""
     company = simulate_company(rng, CompanySize(people=people, days=400))
     files = write_company(company, folder / "files", folder / "hidden")
     home = Home(folder / "home")
     make_home(home, About("Replays", "data_end", simulated=True))
     ingest(files, None, home, IntakeRules("EUR"))
     history = History(home.signals)
-    end = history.data_end()
     with Store.open(home.store) as store:
         bring_online(history, store)
-    retrain(home, end, Recipe(), Narrator(quiet=True))
+    retrain(home, history.data_end(), Recipe(), Narrator(quiet=True))
+    return home
+
+
+def prepared(home: Home, rng: np.random.Generator) -> tuple[Engine, tuple[Ready, ...]]:
+    """A home's engine, and its customers on the days of the last four weeks."""
+    end = History(home.signals).data_end()
     found = []
     with Store.open(home.store) as store:
         engine = with_champion(company_engine(home), home, store.champion()).engine
-        engine = replace(engine, texts=None)
+        engine = replace(engine, texts=None)  # nobody reads reasons here
         for customer_id in store.customer_ids():
             signals = store.customer_signals(customer_id)
             if signals is None or not len(signals):

@@ -9,8 +9,9 @@ import pytest
 from features.history import DecisionSignal, History
 from features.signals import DAY
 from features.stage import STAGES
-from models.effects import STATE
+from models.effects import STATE, state_of
 from serving.champion import company_engine, with_champion
+from serving.decision import customer_at, expectation_of
 from serving.past_decisions import PastDecision
 from serving.records import ARMS
 from serving.store import Store
@@ -23,6 +24,7 @@ from training.decision_sources import (
     SAME_TWICE,
     UNKNOWN_ARM,
     UNKNOWN_CUSTOMER,
+    Gathered,
     drawn_from,
     gather,
     gathered,
@@ -110,9 +112,14 @@ def test_features_of_another_set_are_not_mistaken_for_ours(engine) -> None:
 
 
 @pytest.fixture(scope="module")
-def pilot(trained, engine) -> LoggedDecisions:
+def found(trained, engine) -> Gathered:
     home, as_of = trained
-    return gather(home, engine, as_of).log
+    return gather(home, engine, as_of)
+
+
+@pytest.fixture(scope="module")
+def pilot(found) -> LoggedDecisions:
+    return found.log
 
 
 def test_every_decision_of_the_pilot_is_there_with_its_vector(trained, pilot) -> None:
@@ -129,14 +136,14 @@ def test_every_decision_of_the_pilot_is_there_with_its_vector(trained, pilot) ->
     assert pilot.state.shape == (len(pilot), len(STATE))
 
 
-def test_rows_whose_horizon_is_not_over_are_counted_and_not_zero(trained, pilot, engine) -> None:
+def test_rows_whose_horizon_is_not_over_are_counted_and_not_zero(trained, found, engine) -> None:
     home, as_of = trained
+    pilot = found.log
     end = data_end(History(home.signals).load(), as_of)
     open_ = pilot.decided_at + engine.policy.horizon_days * DAY > end
     assert pilot.censored == open_.sum() > 0
     assert np.isnan(pilot.reward[open_]).all()
     assert not np.isnan(pilot.matured().reward).any()
-    found = gather(home, engine, as_of)
     assert found.lines()[0].endswith(
         f"{pilot.censored} of them with a horizon that is not over (censored)"
     )
@@ -161,6 +168,21 @@ def test_at_a_frozen_clock_the_table_is_the_same_whatever_came_later(trained, en
     old = ~np.isnan(then.reward)
     # Hardly any order arrives weeks late: what had matured stands.
     assert np.isclose(now.reward[old], then.reward[old]).mean() > 0.95
+
+
+def test_scores_of_all_at_once_are_those_of_one_by_one(trained, found, engine) -> None:
+    """The state of each row is the one that a call at that moment would have seen."""
+    home, _ = trained
+    log, table = History(home.signals).load(), found.log
+    for row in range(0, len(table), 41):
+        place = log.customer_ids.index(table.customer_ids[table.customer[row]])
+        customer = customer_at(
+            log.customer_ids[place], log.customer(place), int(table.decided_at[row]), engine
+        )
+        expectation = expectation_of(customer, replace(engine, texts=None))
+        state = state_of(expectation, customer.features, customer.stage)
+        np.testing.assert_allclose(table.state[row], state, rtol=1e-12)
+        assert STAGES[table.stage[row]] == customer.stage
 
 
 def test_states_are_those_of_the_moment(trained, pilot, engine) -> None:
