@@ -258,7 +258,7 @@ def feature_dictionary(as_json: JsonOption = False) -> None:
 
 
 @app.command()
-def train(
+def train(  # noqa: PLR0913 - each is an option of the command
     home: HomeOption = DEFAULT_HOME,
     as_of: AsOfOption = None,
     targets: Annotated[
@@ -268,6 +268,12 @@ def train(
         list[str] | None,
         typer.Option("--set", help="A guarded parameter, such as num_leaves=31; repeatable."),
     ] = None,
+    trials: Annotated[
+        int,
+        typer.Option(
+            "--search", min=0, help="Try so many settings first; goes on where it was stopped."
+        ),
+    ] = 0,
     seed: Annotated[int, typer.Option(help="Same data, same seed, same models.")] = 1,
     as_json: JsonOption = False,
 ) -> None:
@@ -280,7 +286,7 @@ def train(
     from training.retrain import Recipe, retrain
 
     place, narrator = Home(home), Narrator(quiet=as_json)
-    recipe = Recipe(targets, seed, changed_settings(BoosterSettings(), changed or ()))
+    recipe = Recipe(targets, seed, changed_settings(BoosterSettings(), changed or ()), trials)
     retrained = retrain(place, looked_from(place, as_of), recipe, narrator)
     publish(place, retrained, narrator)
     show(result_lines(retrained), result_record(retrained), as_json)

@@ -31,6 +31,7 @@ HOMES = {
     "matplotlib": {"training/pictures.py"},
     "mlflow": {"training/registry.py"},
     "numba": {"features/kernel.py", "models/tree_sums.py"},
+    "optuna": {"training/search.py"},
     "shap": {"training/pictures.py"},
     "pandas": {"training/matrix.py", "training/registry.py"},
     "sklearn": {"training/baselines.py", "training/estimators.py"},

@@ -1,5 +1,6 @@
 """Training: from the signal log to a bundle, and what is known about how good it is."""
 
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -111,10 +112,18 @@ def train(
     NothingToLearn
         If there are no signals, or none that puts an identified customer at risk.
     """
-    # Threads of linear algebra add up in an order of their own, so that their number would show
-    # in the last digits; and on busy cores they wait for each other: ten times slower was seen.
-    with threadpool_limits(limits=1):
+    with one_thread():
         return _trained(log, features, settings, as_of)
+
+
+def one_thread() -> AbstractContextManager[object]:
+    """Linear algebra on one thread while the block runs.
+
+    Several add up in an order of their own, so that their number would show in the last digits;
+    and on busy cores they wait for each other: ten times slower was seen.
+    """
+    limits: AbstractContextManager[object] = threadpool_limits(limits=1)
+    return limits
 
 
 def _trained(
@@ -196,18 +205,22 @@ def _fit_target(
     fitting = FitSettings(target, growth, features, rows.everyone)
     models, notes = candidates(learned, features.names, fitting, rng)
     found = {
-        kind: model.predict(tested.rows) if len(tested) else np.empty(0)
+        kind: model.classifier.predict(tested.rows) if len(tested) else np.empty(0)
         for kind, model in models.items()
     }
     serving, said = choice(target, found, tested, rng)
     metrics = tuple(
-        measured(target.name, kind, tested, found[kind], serving, said.word) for kind in models
+        replace(
+            measured(target.name, kind, tested, found[kind], serving, said.word),
+            membership=model.membership,
+        )
+        for kind, model in models.items()
     )
     rate = smoothed_rate(learned.answers, learned.weights)
     test = Tested(
         tested.rows, tested.answers, tested.customers, tested.as_of, tested.weights, found
     )
-    return _Fitted(models[serving], rate, metrics, (*notes, said.sentence), test)
+    return _Fitted(models[serving].classifier, rate, metrics, (*notes, said.sentence), test)
 
 
 def _margin_settings(settings: TrainSettings, features: FeatureSet) -> MarginSettings:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from features.home import Home
-from models.bundle import Bundle
+from models.bundle import EXPECTED_MARGIN, Bundle
 from models.classifier import Classifier, Forest
 from models.evaluation import CARD, FILE, Evaluation, ModelFigures, TargetEvaluation
 from training.blank_database import make_blank
@@ -101,6 +101,7 @@ def track(home: Home, retrained: Retrained, folder: Path) -> str:
             mlflow.set_tags(_tags(home, evaluation, bundle))
             mlflow.log_params(_parameters(evaluation, retrained))
             mlflow.log_text("\n".join(bundle.notes) + "\n", "notes.txt")
+            mlflow.log_metrics(margin_metrics(bundle))
             _log_files(folder, (CARD, FILE))
             for score, classifier in bundle.classifiers.items():
                 name = registered_name(score)
@@ -300,6 +301,20 @@ def metrics_of(target: TargetEvaluation) -> dict[str, float]:
     for figures in target.models:
         start = "" if figures.serves else f"{figures.model}."
         found |= {f"{start}test.{name}": value for name, value in _figures(figures)}
+    return found
+
+
+def margin_metrics(bundle: Bundle) -> dict[str, float]:
+    """Metrics of the margin by name, as `metrics_of` has those of the scores."""
+    found: dict[str, float] = {}
+    for each in bundle.margins:
+        start = f"{EXPECTED_MARGIN}.{'' if each.serves else f'{each.model}.'}test."
+        found[f"{start}absolute_error"] = each.absolute_error
+        found[f"{start}root_square_error"] = each.root_square_error
+        found[f"{start}bias"] = each.bias
+        if each.coverage is not None and each.width is not None:
+            found[f"{start}inside_interval"] = each.coverage
+            found[f"{start}interval_width"] = each.width
     return found
 
 

@@ -1,9 +1,10 @@
 """What training, comparing and promoting came to: tables for people, records for programs."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 
-from models.bundle import Measured
+from models.bundle import EXPECTED_MARGIN, MarginMeasured, Measured
+from models.evaluation import Gate
 from training.evaluate import Comparison, Contest
 from training.promote import Promotion
 from training.retrain import Retrained
@@ -14,11 +15,20 @@ HEADER = (
 )
 
 
+MARGIN_HEADER = (
+    f"{'money':<22} {'model':<10} {'rows':>7} {'abs error':>9} {'rms error':>9} {'bias':>7} "
+    f"{'inside':>7} {'width':>8}"
+)
+
+
 def result_lines(retrained: Retrained) -> list[str]:
     """The metrics on the test snapshots, a line per target and model, the notes, what is next."""
     bundle = retrained.bundle
     table = [HEADER, *(_line(measured) for measured in bundle.metrics)] if bundle.metrics else []
-    return [*table, *bundle.notes, *_place(retrained)]
+    if bundle.margins:
+        table += [MARGIN_HEADER, *(_margin_line(measured) for measured in bundle.margins)]
+    gates = gate_lines(retrained.evaluation.gates)
+    return [*table, *bundle.notes, *gates, *_place(retrained)]
 
 
 def result_record(retrained: Retrained) -> dict[str, object]:
@@ -32,6 +42,8 @@ def result_record(retrained: Retrained) -> dict[str, object]:
         "changed": dict(retrained.evaluation.changed),
         "data_digest": retrained.evaluation.data_digest,
         "metrics": [asdict(measured) for measured in bundle.metrics],
+        "margins": [asdict(measured) for measured in bundle.margins],
+        "gates": [asdict(gate) for gate in retrained.evaluation.gates],
         "notes": list(bundle.notes),
     }
 
@@ -46,10 +58,12 @@ def comparison_lines(comparison: Comparison) -> list[str]:
     for contest in comparison.contests:
         lines.extend(_contest_lines(contest))
     lines.extend(comparison.notes)
-    lines.extend(
-        f"{'yes' if gate.passed else 'NO '}  {gate.name}: {gate.says}" for gate in comparison.gates
-    )
-    return lines
+    return [*lines, *gate_lines(comparison.gates)]
+
+
+def gate_lines(gates: Iterable[Gate]) -> list[str]:
+    """Every gate with its answer and its numbers."""
+    return [f"{'yes' if gate.passed else 'NO '}  {gate.name}: {gate.says}" for gate in gates]
 
 
 def verdict_line(comparison: Comparison) -> str:
@@ -133,6 +147,17 @@ def _place(retrained: Retrained) -> Iterator[str]:
 
 def _line(measured: Measured) -> str:
     return f"{measured.target:<22} {measured.model:<10} " + " ".join(_cells(measured))
+
+
+def _margin_line(measured: MarginMeasured) -> str:
+    inside = "-" if measured.coverage is None else f"{measured.coverage:.1%}"
+    width = "-" if measured.width is None else f"{measured.width:.2f}"
+    line = (
+        f"{EXPECTED_MARGIN:<22} {measured.model:<10} {measured.rows:>7,} "
+        f"{measured.absolute_error:>9.2f} {measured.root_square_error:>9.2f} "
+        f"{measured.bias:>+7.2f} {inside:>7} {width:>8}"
+    )
+    return f"{line} serves" if measured.serves else line
 
 
 def _cells(measured: Measured) -> Iterator[str]:

@@ -6,18 +6,21 @@ from pathlib import Path
 from features.definitions import FEATURES
 from features.history import History
 from features.home import Home
+from features.signals import SignalLog
 from models.bundle import Bundle
 from models.bundle_files import DamagedBundle, load_bundle, write_bundle
 from models.evaluation import Evaluation, report_folder, save_evaluation
 from models.targets import load_targets
 from serving.policy import load_policy
 from serving.store import Store
-from training.fit import Tested, TrainSettings, train
-from training.forest import BoosterSettings
+from training.asked import laid_out
+from training.fit import Tested, TrainSettings, one_thread, train
+from training.forest import BoosterSettings, Growth
 from training.home_effects import with_effects
 from training.leftovers import alone, clear_parts
 from training.narrator import Narrator
 from training.report import evaluation_of
+from training.search import Bounds, Found, problems_of, search
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +31,14 @@ class Recipe:
     ----------
     targets : Path or None
         Questions and windows; None: the home's own.
+    trials : int
+        Of a search for better parameters than `booster`; 0: none.
     """
 
     targets: Path | None = None
     seed: int = 1
     booster: BoosterSettings = field(default_factory=BoosterSettings)
+    trials: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +80,7 @@ def retrain(home: Home, as_of: int, recipe: Recipe, narrator: Narrator) -> Retra
         If another process trains in this home.
     """
     home.about()
-    with alone(home):
+    with alone(home), one_thread():
         clear_parts(home)
         return _retrained(home, as_of, recipe, narrator)
 
@@ -90,8 +96,15 @@ def _retrained(home: Home, as_of: int, recipe: Recipe, narrator: Narrator) -> Re
     )
     with narrator.step("Reading the history"):
         log = History(home.signals).load(received_before=as_of)
+    said: tuple[str, ...] = ()
+    if recipe.trials:
+        with narrator.step(f"Searching for better parameters, {recipe.trials} trials at most"):
+            found = _searched(home, log, settings, recipe.trials, as_of)
+        settings, said = replace(settings, booster=found.booster), (found.sentence,)
     with narrator.step("Fitting the models and their baselines"):
         result = train(log, FEATURES, settings, as_of)
+        bundle = replace(result.bundle, notes=(*said, *result.notes))
+        result = replace(result, bundle=bundle, notes=bundle.notes)
     with narrator.step("Learning what communications did"):
         bundle = with_effects(result.bundle, home, log, as_of, recipe.seed)
         result = replace(result, bundle=bundle)
@@ -101,7 +114,17 @@ def _retrained(home: Home, as_of: int, recipe: Recipe, narrator: Narrator) -> Re
         save_evaluation(evaluation, report_folder(home, sha))
     champion = _placed(home, sha)
     bundle = replace(result.bundle, sha256=sha)
-    return Retrained(bundle, evaluation, result.tested, recipe.booster, champion)
+    return Retrained(bundle, evaluation, result.tested, settings.booster, champion)
+
+
+def _searched(
+    home: Home, log: SignalLog, settings: TrainSettings, trials: int, as_of: int
+) -> Found:
+    """Parameters to train with, by a search that goes on where an earlier one of it stopped."""
+    history = laid_out(log, FEATURES, settings.targets, settings.schedule, as_of)
+    start = Growth(settings.booster, settings.seed)
+    problems = problems_of(history, settings.targets)
+    return search(problems, FEATURES.names, start, Bounds(trials), home.path / "search.db")
 
 
 def _placed(home: Home, sha: str) -> str:
