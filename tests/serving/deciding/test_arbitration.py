@@ -46,7 +46,7 @@ def test_product_of_scores_and_money(rule_engine: Engine, shop_policy: Policy) -
     cross_sell = candidate(entry_of(rule_engine, "cross_sell"), TOLD, 0.0, shop_policy)
     assert cross_sell.expected_effect == pytest.approx(0.06 * 0.5 * 20 - 0.003 * 5)
     welcome = candidate(entry_of(rule_engine, "welcome"), TOLD, 0.0, shop_policy)
-    assert welcome.expected_effect == pytest.approx(0.60 - 0.002 * 5)
+    assert welcome.expected_effect == pytest.approx(0.06 * 30 - 0.002 * 5)
 
 
 def test_service_pays_no_fatigue(rule_engine: Engine, shop_policy: Policy) -> None:
