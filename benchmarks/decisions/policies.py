@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from decisions.figures import Figure
 from decisions.worlds import NAMES, Drawn, World, best_of, draw_log, new_world
+from lines import Line
 from numpy.typing import NDArray
 
 from training.outcome_model import cross_fitted
@@ -37,13 +37,13 @@ class Guesses:
         return best_of(np.column_stack([np.ones(len(state)), state]) @ self.lines.T, drawn.log)
 
 
-def figures(runs: int = 1000, checks: int = 200) -> Iterator[Figure]:
+def policies() -> Iterator[Line]:
     """Coverage of the doubly robust interval, then what the gates release."""
-    yield from coverage(runs)
-    yield from releases(checks)
+    yield from coverage(1000)
+    yield from releases(200)
 
 
-def coverage(runs: int) -> Iterator[Figure]:
+def coverage(runs: int) -> Iterator[Line]:
     """How often the 95 % interval holds the true value, of a policy and of a difference.
 
     Each run draws 2,100 decisions of 700 customers in a world of its own, a policy that is right
@@ -68,8 +68,9 @@ def coverage(runs: int) -> Iterator[Figure]:
             hits[run, place] = low <= value <= high
     for name, share in zip(("a value", "a difference"), hits.mean(axis=0), strict=True):
         error = float(np.sqrt(share * (1 - share) / runs))
-        yield Figure(
-            "off-policy",
+        yield Line(
+            "policies",
+            "off-policy value",
             f"share of {runs:,} runs in which the 95 % interval of {name} holds the truth",
             float(share),
             0.93,
@@ -79,7 +80,7 @@ def coverage(runs: int) -> Iterator[Figure]:
         )
 
 
-def releases(checks: int) -> Iterator[Figure]:
+def releases(checks: int) -> Iterator[Line]:
     """Of policies truly worse, and of policies clearly better: how many the gates release.
 
     Each check has a world and a pilot of 20,000 decisions of 5,000 customers of its own. A worse
@@ -106,16 +107,18 @@ def releases(checks: int) -> Iterator[Figure]:
         found = judged(Evidence(drawn.log, new, current, COST, drawn.opt_outs), rng)
         released[kind].append(found.released)
         (losses if kind == "worse" else gains).append(gain)
-    yield Figure(
-        "off-policy",
+    yield Line(
+        "policies",
+        "policy check",
         f"share of {checks} truly worse policies that are released",
         float(np.mean(released["worse"])),
         0.05,
         higher=False,
         note=f"a pilot of 20,000 decisions each; true losses {_range(losses)} a decision",
     )
-    yield Figure(
-        "off-policy",
+    yield Line(
+        "policies",
+        "policy check",
         f"share of {checks} clearly better policies that are released",
         float(np.mean(released["better"])),
         0.70,

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from decisions.figures import Figure
+from lines import Line
 from scipy.stats import chi2
 
 from features.history import History
@@ -26,6 +26,7 @@ from training.simulator.company import CompanySize, simulate_company, write_comp
 
 SEED = 1
 REPLAYS = 100_000
+PEOPLE = 500
 # Decisions that are drawn again and again: few enough that what is tried in one of a hundred
 # draws is seen five times.
 DRAWS_OF_EACH = 500
@@ -41,15 +42,14 @@ class Ready:
     ledger: Ledger
 
 
-def figures(replays: int = REPLAYS, people: int = 800) -> Iterator[Figure]:
+def replays() -> Iterator[Line]:
     """Frequencies against probabilities, importance weights, and the silence of the holdout."""
     rng = np.random.default_rng(SEED)
     with tempfile.TemporaryDirectory() as folder:
-        home = trained_home(Path(folder), people, rng)
+        home = trained_home(Path(folder), PEOPLE, rng)
         engine, ready = prepared(home, rng)
-    some = max(1, replays // DRAWS_OF_EACH)
-    yield from drawn_as_logged(engine, ready, some, replays // some, rng)
-    yield to_holdout(engine, ready, replays, rng)
+    yield from drawn_as_logged(engine, ready, REPLAYS // DRAWS_OF_EACH, DRAWS_OF_EACH, rng)
+    yield to_holdout(engine, ready, REPLAYS, rng)
 
 
 def trained_home(folder: Path, people: int, rng: np.random.Generator) -> Home:
@@ -86,7 +86,7 @@ def prepared(home: Home, rng: np.random.Generator) -> tuple[Engine, tuple[Ready,
 
 def drawn_as_logged(
     engine: Engine, ready: tuple[Ready, ...], some: int, times: int, rng: np.random.Generator
-) -> Iterator[Figure]:
+) -> Iterator[Line]:
     """Draw each of some decisions again and again; those with one possibility are left out."""
     statistic, freedom = 0.0, 0
     weights = []
@@ -106,8 +106,9 @@ def drawn_as_logged(
             weights.append(1 / (len(names) * decision.selection_probability))
         add, cells = _cells(counts, first.probabilities, times)
         statistic, freedom = statistic + add, freedom + cells
-    yield Figure(
+    yield Line(
         "replays",
+        "probabilities",
         f"p of chi-squared, logged against realised probabilities, {len(weights):,} replays",
         float(chi2.sf(statistic, freedom)),
         0.001,
@@ -116,8 +117,9 @@ def drawn_as_logged(
     )
     w = np.array(weights)
     error = float(w.std(ddof=1) / np.sqrt(len(w)))
-    yield Figure(
+    yield Line(
         "replays",
+        "probabilities",
         "standard errors by which the mean importance weight (uniform / policy) misses 1",
         abs(float(w.mean()) - 1) / error,
         4.0,
@@ -128,7 +130,7 @@ def drawn_as_logged(
 
 def to_holdout(
     engine: Engine, ready: tuple[Ready, ...], decisions: int, rng: np.random.Generator
-) -> Figure:
+) -> Line:
     """Decide about customers of the holdout: real ones, under further ids that fall into it."""
     sent = owed = 0
     number = made = 0
@@ -143,8 +145,9 @@ def to_holdout(
         chosen = settle(proposal, engine, one.ledger, float(rng.random())).chosen
         sent += chosen.message_class == "marketing"
         owed += chosen.message_class not in ("marketing", "none")
-    return Figure(
+    return Line(
         "replays",
+        "holdout",
         f"marketing communications to the holdout, of {decisions:,} decisions",
         float(sent),
         0.0,
