@@ -33,6 +33,7 @@ class Measured:
 
     Numbers are None where there was nothing to test on. `verdict` speaks of LightGBM against
     the best baseline and is empty for the others; `serves` marks the one in the bundle.
+    `membership` is the AUC of an attack that tells from the losses whom a model learned from.
     """
 
     target: str
@@ -46,6 +47,7 @@ class Measured:
     calibration_slope: float | None
     serves: bool
     verdict: str = ""
+    membership: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from typing import Final, TypeVar
 
 from features.home import Home, write_whole
 
-FORMAT: Final = 2  # of the file; raise it when an older reader would misread it
+FORMAT: Final = 3  # of the file; raise it when an older reader would misread it
 FILE: Final = "evaluation.json"
 CARD: Final = "card.html"
 
@@ -25,6 +25,15 @@ class DamagedEvaluation(ValueError):
 
 class NoEvaluation(LookupError):
     """A bundle of which no evaluation was kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """One condition of a promotion: its name, whether it holds, and its numbers in words."""
+
+    name: str
+    passed: bool
+    says: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +179,8 @@ class Evaluation:
         sha256 over the signals that were read.
     changed : mapping of str to float
         Guarded parameters that were set away from their defaults.
+    gates : tuple of Gate
+        What could be said of the bundle by itself, with no champion beside it.
     """
 
     bundle: str
@@ -179,6 +190,7 @@ class Evaluation:
     changed: Mapping[str, float]
     targets: tuple[TargetEvaluation, ...]
     notes: tuple[str, ...]
+    gates: tuple[Gate, ...] = ()
 
     def __getitem__(self, name: str) -> TargetEvaluation:
         for target in self.targets:
@@ -229,7 +241,8 @@ def load_evaluation(folder: Path) -> Evaluation:
         raise DamagedEvaluation(f"{path}: not of format {FORMAT}, the one read here; {again}")
     try:
         targets = tuple(_target(each) for each in found.pop("targets"))
-        return _record(Evaluation, found | {"targets": targets})
+        gates = tuple(_record(Gate, each) for each in found.pop("gates"))
+        return _record(Evaluation, found | {"targets": targets, "gates": gates})
     except (KeyError, TypeError, AttributeError) as error:
         raise DamagedEvaluation(f"{path}: {error}; {again}") from error
 

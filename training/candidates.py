@@ -14,7 +14,7 @@ from models.model import FloatArray
 from models.targets import LAPSE, ORDER, PROMOTION, Target
 from training.baselines import Look, base_rate, best_rule, logistic
 from training.btyd import btyd_model
-from training.calibration import calibration, line_that_wins
+from training.calibration import cross_fitted, line_that_wins
 from training.contest import Rows
 from training.forest import Growth, fit_forest
 
@@ -47,7 +47,15 @@ class FitSettings:
     everyone: FloatArray
 
 
-Fit = Callable[[Rows, tuple[str, ...], FitSettings, np.random.Generator], Classifier]
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """A model, and how well its losses tell whom it learned from; None: not attacked."""
+
+    classifier: Classifier
+    membership: float | None = None
+
+
+Fit = Callable[[Rows, tuple[str, ...], FitSettings, np.random.Generator], Fitted]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +86,7 @@ class Fitter:
 
 def candidates(
     learned: Rows, names: tuple[str, ...], settings: FitSettings, rng: np.random.Generator
-) -> tuple[dict[str, Classifier], list[str]]:
+) -> tuple[dict[str, Fitted], list[str]]:
     """Fit every model that the rows suffice for; by kind, with notes on what was left out."""
     target = settings.target
     yes = int(np.sum(learned.answers == 1))
@@ -116,16 +124,16 @@ def candidates(
 
 def _base_rate(
     learned: Rows, names: tuple[str, ...], settings: FitSettings, rng: np.random.Generator
-) -> Classifier:
-    return base_rate(learned.answers, names, learned.weights)
+) -> Fitted:
+    return Fitted(base_rate(learned.answers, names, learned.weights))
 
 
 def _recency(
     learned: Rows, names: tuple[str, ...], settings: FitSettings, rng: np.random.Generator
-) -> Classifier:
+) -> Fitted:
     looks = _looks(settings)
-    return best_rule(
-        learned.rows, learned.answers, learned.customers, names, looks, learned.weights
+    return Fitted(
+        best_rule(learned.rows, learned.answers, learned.customers, names, looks, learned.weights)
     )
 
 
@@ -149,10 +157,10 @@ def _looks(settings: FitSettings) -> tuple[Look, ...]:
 def _btyd(kind: type[Btyd]) -> Fit:
     def fit(
         learned: Rows, names: tuple[str, ...], settings: FitSettings, rng: np.random.Generator
-    ) -> Classifier:
+    ) -> Fitted:
         plain = Classifier(btyd_model(kind, settings.everyone, names, settings.target), names)
         line = line_that_wins(learned, plain.log_odds(learned.rows))
-        return Classifier(plain.model, names, line)
+        return Fitted(Classifier(plain.model, names, line))
 
     return fit
 
@@ -168,16 +176,17 @@ def _of_orders(settings: FitSettings) -> bool:
 
 def _logistic(
     learned: Rows, names: tuple[str, ...], settings: FitSettings, rng: np.random.Generator
-) -> Classifier:
-    return logistic(learned.steady(), learned.answers, names, learned.weights)
+) -> Fitted:
+    return Fitted(logistic(learned.steady(), learned.answers, names, learned.weights))
 
 
 def _lightgbm(
     learned: Rows, names: tuple[str, ...], settings: FitSettings, rng: np.random.Generator
-) -> Classifier:
+) -> Fitted:
     growth = settings.growth
     forest = fit_forest(learned.steady(), learned.answers, names, growth, learned.weights)
-    return Classifier(forest.model, names, calibration(learned, names, growth, rng))
+    beside = cross_fitted(learned, names, growth, rng)
+    return Fitted(Classifier(forest.model, names, beside.line), beside.membership)
 
 
 # In the order of the tables that show them. The rest is compared with LightGBM, the last.

@@ -16,6 +16,7 @@ from training.metrics import (
     calibration_error,
     fitted_line,
     log_loss,
+    log_odds_of,
     loss_difference,
     losses,
 )
@@ -109,7 +110,7 @@ def measured(
     both = 0 < positives < rows
     slope = None
     if both and kind != "base_rate":
-        slope = fitted_line(answers, _log_odds(scores), weights)[0]
+        slope = fitted_line(answers, log_odds_of(scores), weights)[0]
     return Measured(
         target=target,
         model=kind,
@@ -123,8 +124,3 @@ def measured(
         serves=kind == serving,
         verdict=word if kind == "lightgbm" else "",
     )
-
-
-def _log_odds(probabilities: FloatArray) -> FloatArray:
-    p = np.clip(probabilities, 1e-12, 1 - 1e-12)
-    return np.asarray(np.log(p / (1 - p)))

@@ -18,7 +18,7 @@ from sklearn.utils.multiclass import check_classification_targets, type_of_targe
 from sklearn.utils.validation import check_is_fitted, check_random_state, validate_data
 
 from models.classifier import Classifier
-from training.calibration import calibration
+from training.calibration import cross_fitted
 from training.contest import Rows
 from training.forest import BoosterSettings, Growth, fit_forest
 
@@ -101,7 +101,7 @@ class GuardedClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         order, no_clocks = np.arange(n_rows), np.zeros(n_features, dtype=bool)
         rows = Rows(values, answers.astype(np.int8), order, order, np.ones(n_rows), no_clocks)
         forest = fit_forest(values, rows.answers, names, growth)
-        line = calibration(rows, names, growth, np.random.default_rng(growth.seed))
+        line = cross_fitted(rows, names, growth, np.random.default_rng(growth.seed)).line
         self.classifier_ = Classifier(forest.model, names, line)
         return self
 

@@ -18,6 +18,8 @@ from models.evaluation import DamagedEvaluation, NoEvaluation, load_evaluation, 
 from models.targets import PROMOTION, Target, Targets
 from serving.store import Store
 from training import gates
+from training.bundle_gates import bundle_gates, serving
+from training.data_gates import data_gates
 from training.dataset import (
     Schedule,
     ScheduleRules,
@@ -34,11 +36,15 @@ from training.metrics import (
     calibration_difference,
     calibration_error,
     log_loss,
+    log_odds_of,
     loss_difference,
     losses,
+    mean_interval,
+    slope_interval,
 )
 from training.narrator import Narrator
 from training.promoters import promoter_rows
+from training.slices import slice_gate, slices
 
 FloatArray = NDArray[np.float64]
 Int8Array = NDArray[np.int8]
@@ -110,6 +116,14 @@ class Comparison:
 class _Pair:
     champion: Bundle
     challenger: Bundle
+
+
+@dataclass(frozen=True, slots=True)
+class _Compared:
+    """A contest, and the gates that look at its rows one by one."""
+
+    contest: Contest
+    gates: tuple[gates.Gate, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,10 +209,13 @@ def compare(home: Home, challenger: str, as_of: int, narrator: Narrator) -> Comp
     end = data_end(log, as_of)
     plan = _plan(log, pair, end)
     with narrator.step("Comparing on later snapshots"):
-        contests = tuple(_contests(home, log, pair, plan, end))
-    return Comparison(
-        champion, challenger, contests, tuple(_gates(pair, contests)), tuple(_notes(pair, plan))
-    )
+        compared = tuple(_contests(home, log, pair, plan, end))
+    with narrator.step("Computing again what the challenger learned from"):
+        said = [*bundle_gates(pair.challenger, FEATURES)]
+        said += data_gates(pair.challenger, pair.champion, log, FEATURES, end)
+    said += _gates(pair, compared)
+    contests = tuple(one.contest for one in compared)
+    return Comparison(champion, challenger, contests, tuple(said), tuple(_notes(pair, plan)))
 
 
 def _notes(pair: _Pair, plan: Schedule) -> Iterator[str]:
@@ -227,7 +244,7 @@ def _unseen_from(home: Home, bundle: Bundle, target: str) -> int:
 
 def _contests(
     home: Home, log: SignalLog, pair: _Pair, plan: Schedule, end: int
-) -> Iterator[Contest]:
+) -> Iterator[_Compared]:
     targets = pair.challenger.targets
     table = training_table(log, FEATURES, targets, Schedule((), plan.test), end)
     rng = np.random.default_rng(1)  # a comparison repeated says the same
@@ -243,7 +260,8 @@ def _contests(
                 name: bundle.classifiers[target.name].predict(asked.rows)
                 for name, bundle in _both(pair)
             }
-            yield _contest(target.name, asked, scores, rng)
+            found = _contest(target.name, asked, scores, rng)
+            yield _Compared(found, tuple(_row_gates(pair, found, asked, scores, rng)))
 
 
 def _asked(table: TrainingTable, target: Target) -> _Known:
@@ -309,9 +327,38 @@ def _figures(known: _Known, scores: FloatArray, both: bool) -> Figures:
     )
 
 
-def _gates(pair: _Pair, contests: tuple[Contest, ...]) -> Iterator[gates.Gate]:
-    """Every gate that a challenger has to pass, with its numbers."""
-    found = {contest.target: contest for contest in contests}
+def _row_gates(
+    pair: _Pair,
+    contest: Contest,
+    known: _Known,
+    scores: Mapping[str, FloatArray],
+    rng: np.random.Generator,
+) -> Iterator[gates.Gate]:
+    """Gates on the rows of a contest, where they suffice."""
+    if contest.customers < FEWEST_COMPARED:
+        return
+    name, answers, weights = contest.target, known.answers, known.weights
+    new, old = (weights * losses(answers, scores[which]) for which in ("challenger", "champion"))
+    said = serving(pair.challenger, name)
+    loss = mean_interval(known.customers, losses(answers, scores["challenger"]), rng, weights)
+    yield gates.own_test_gate(name, None if said is None else said.log_loss, loss)
+    if contest.auc is not None:
+        served = {which: bundle.classifiers[name].served_by for which, bundle in _both(pair)}
+        slopes = {
+            which: slope_interval(known.customers, answers, log_odds_of(scores[which]), weights)
+            for which in scores
+            if served[which] != "base_rate"
+        }
+        if "challenger" in slopes:
+            champion = slopes["champion"].difference if "champion" in slopes else None
+            yield gates.slope_gate(name, slopes["challenger"], champion)
+    parts = slices(known.rows, pair.challenger.feature_names)
+    yield slice_gate(name, parts, known.customers, (new, old), rng)
+
+
+def _gates(pair: _Pair, compared: tuple[_Compared, ...]) -> Iterator[gates.Gate]:
+    """Every gate that a challenger has to pass beside the champion, with its numbers."""
+    found = {each.contest.target: each for each in compared}
     for name in pair.champion.classifiers:
         if name not in pair.challenger.classifiers:
             yield gates.Gate(
@@ -328,16 +375,18 @@ def _gates(pair: _Pair, contests: tuple[Contest, ...]) -> Iterator[gates.Gate]:
         yield from _contest_gates(name, pair, found.get(name))
 
 
-def _contest_gates(name: str, pair: _Pair, contest: Contest | None) -> Iterator[gates.Gate]:
+def _contest_gates(name: str, pair: _Pair, found: _Compared | None) -> Iterator[gates.Gate]:
     served_by = pair.challenger.classifiers[name].served_by
+    contest = None if found is None else found.contest
     customers = 0 if contest is None else contest.customers
     if customers < FEWEST_COMPARED and served_by in SIMPLE:
         yield gates.simple_gate(name, served_by, customers)
-    elif contest is None:
+    elif found is None or contest is None:
         yield gates.Gate(f"{name}: compared", False, "no later rows that neither was trained on")
     else:
         yield gates.loss_gate(name, contest.verdict, contest.loss, customers)
         yield gates.calibration_gate(name, contest.champion.calibration_error, contest.calibration)
+        yield from found.gates
 
 
 def _bundles(home: Home) -> list[str]:

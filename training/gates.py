@@ -1,9 +1,28 @@
 """Which model may serve: named verdicts with numbers."""
 
-from dataclasses import dataclass
 from typing import Final
 
+from models.evaluation import Gate
 from training.metrics import Interval
+
+__all__ = [
+    "BEATS",
+    "CALIBRATION_MARGIN",
+    "EQUALS",
+    "LOSES",
+    "MARGIN",
+    "MAY_SERVE",
+    "UNCLEAR",
+    "UNTESTED",
+    "Gate",
+    "calibration_gate",
+    "in_words",
+    "loss_gate",
+    "own_test_gate",
+    "simple_gate",
+    "slope_gate",
+    "verdict",
+]
 
 # Worse by less than this share of the log loss is as good: a hundredth is about what two
 # training runs on other snapshots of the same shop differ by.
@@ -60,15 +79,6 @@ def in_words(target: str, baseline: str, said: str, loss: Interval) -> str:
 CALIBRATION_MARGIN: Final = 0.01
 
 
-@dataclass(frozen=True, slots=True)
-class Gate:
-    """One condition of a promotion: its name, whether it holds, and its numbers in words."""
-
-    name: str
-    passed: bool
-    says: str
-
-
 def loss_gate(target: str, said: str, loss: Interval, customers: int) -> Gate:
     """Whether the challenger's log loss is not worse than the champion's by more than `MARGIN`.
 
@@ -109,6 +119,63 @@ def calibration_gate(target: str, champion: float, error: Interval) -> Gate:
         f"error {champion + error.difference:.3f} against {champion:.3f}, "
         f"{error.difference:+.3f} ({error.low:+.3f} to {error.high:+.3f}); "
         f"{'' if worse else 'not '}surely larger by more than {CALIBRATION_MARGIN:g}",
+    )
+
+
+# Of the calibration slope; between them a score of 80 % means 78 to 82.
+SLOPES: Final = (0.9, 1.1)
+
+
+def slope_gate(target: str, slope: Interval, champion: float | None = None) -> Gate:
+    """Whether the calibration slope may lie between .9 and 1.1, or is nearer to 1 than before.
+
+    Parameters
+    ----------
+    slope : Interval
+        Of a logistic regression of the answers on the log-odds; 1 for a calibrated model.
+    champion : float or None
+        The champion's on the same rows: a model nearer to 1 than the one that serves is never
+        held up by its slope.
+    """
+    lowest, highest = SLOPES
+    outside = slope.low > highest or slope.high < lowest
+    nearer = champion is not None and abs(slope.difference - 1) < abs(champion - 1)
+    says = (
+        f"{slope.difference:.2f} ({slope.low:.2f} to {slope.high:.2f}); "
+        f"{'surely not' if outside else 'may lie'} between {lowest:g} and {highest:g}"
+    )
+    if champion is not None:
+        says += f"; the champion's is {champion:.2f}"
+    return Gate(f"{target}: calibration slope", nearer or not outside, says)
+
+
+# The loss of a later season may be as much above that of the own test.
+DRIFT: Final = 0.25
+
+
+def own_test_gate(target: str, said: float | None, loss: Interval) -> Gate:
+    """Whether later rows, computed again from the signals, repeat what the own test said.
+
+    What was learned from a column that held the answer, or from tomorrow's signals, did well in
+    its own test and does not here: every value is computed again as of its moment.
+
+    Parameters
+    ----------
+    said : float or None
+        Log loss of the own test, as it stands in the bundle; None: there was none.
+    loss : Interval
+        Log loss on the rows that are compared.
+    """
+    name = f"{target}: own test"
+    if said is None:
+        return Gate(name, True, "was not tested in training, so that there is nothing to repeat")
+    worse = loss.low > said * (1 + DRIFT)
+    return Gate(
+        name,
+        not worse,
+        f"log loss {said:.3f} in training, {loss.difference:.3f} ({loss.low:.3f} to "
+        f"{loss.high:.3f}) computed again; {'' if worse else 'not '}surely higher by more than "
+        f"{100 * DRIFT:g} %",
     )
 
 

@@ -18,16 +18,20 @@ from models.evaluation import (
     TargetEvaluation,
 )
 from models.targets import Target
+from training.bundle_gates import bundle_gates
 from training.directions import against_declared
 from training.fit import Tested, TrainingResult, TrainSettings
+from training.gates import Gate, slope_gate
 from training.metrics import (
     BINS,
     Interval,
     auc_interval,
     brier,
     calibration_error,
+    log_odds_of,
     losses,
     mean_interval,
+    slope_interval,
 )
 from training.parameters import changes
 
@@ -61,7 +65,19 @@ def evaluation_of(
             if len(tested.answers)
         ),
         notes=bundle.notes,
+        gates=(*bundle_gates(bundle, FEATURES), *_slopes(result)),
     )
+
+
+def _slopes(result: TrainingResult) -> Iterator[Gate]:
+    """Gates of the calibration, where the test has both answers and the model is no constant."""
+    for name, tested in result.tested.items():
+        served_by, yes = result.bundle.classifiers[name].served_by, int(np.sum(tested.answers == 1))
+        if served_by != "base_rate" and 0 < yes < len(tested.answers):
+            log_odds = log_odds_of(tested.predictions[served_by])
+            yield slope_gate(
+                name, slope_interval(tested.customers, tested.answers, log_odds, tested.weights)
+            )
 
 
 def data_digest(log: SignalLog) -> str:

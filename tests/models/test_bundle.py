@@ -112,7 +112,7 @@ def test_a_missing_manifest_is_named(folder: Path) -> None:
 
 def test_a_changed_manifest_is_seen(folder: Path) -> None:
     path = folder / "manifest.json"
-    path.write_text(path.read_text().replace('"format": 4', '"format": 4 '))
+    path.write_text(path.read_text().replace('"format": 5', '"format": 5 '))
     with pytest.raises(DamagedBundle, match="must be the folder's name"):
         load_bundle(folder, FEATURES)
 
@@ -142,7 +142,7 @@ def test_another_feature_set_is_refused(folder: Path) -> None:
 
 
 def test_another_format_is_refused(folder: Path, signed_again: Signer) -> None:
-    with pytest.raises(DamagedBundle, match="format 1; this program reads 4"):
+    with pytest.raises(DamagedBundle, match="format 1; this program reads 5"):
         load_bundle(signed_again(folder, format=1), FEATURES)
 
 

@@ -12,6 +12,7 @@ from models.evaluation import (
     DamagedEvaluation,
     Estimate,
     Evaluation,
+    Gate,
     LiftTenth,
     ModelFigures,
     NoEvaluation,
@@ -40,7 +41,16 @@ TARGET = TargetEvaluation(
     calibration=(CalibrationBin(0.1, 0.2, 100),),
     lift=(LiftTenth(1, 100, 0.2, 1.0, 1.0),),
 )
-EVALUATION = Evaluation("ab" * 32, 10, "cd" * 32, 1, {"num_leaves": 7}, (TARGET,), ("A note.",))
+EVALUATION = Evaluation(
+    "ab" * 32,
+    10,
+    "cd" * 32,
+    1,
+    {"num_leaves": 7},
+    (TARGET,),
+    ("A note.",),
+    (Gate("size", True, "Small."),),
+)
 
 
 def test_it_is_read_back_as_it_was(tmp_path: Path) -> None:
@@ -84,7 +94,7 @@ DAMAGES = {
     without_bins: "'calibration'",
     with_a_word_for_a_table: "'low' where a table must be",
     with_an_unknown_key: "'mood'",
-    of_another_format: "not of format 2",
+    of_another_format: "not of format 3",
 }
 
 
