@@ -5,6 +5,7 @@ could have seen becomes signals; what only their maker knows (traits, moods, tru
 becomes the truth, which is kept apart and which no model may read.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
@@ -118,24 +119,35 @@ def simulate_company(rng: np.random.Generator, size: CompanySize | None = None) 
     """Simulate the demo company; the same generator state gives the same bytes."""
     size = size or CompanySize()
     end = size.end_at()
-    traits = draw_traits(rng, size.people, size.days)
-    shop = Shop(traits, new_lives(traits), SignalBook(), rng, end - size.days * DAY, size.days)
+    shop = opened(rng, size)
     rounds: list[PilotRound] = []
     for day in range(size.days):
         shop.day = day
-        one = _live_a_day(shop)
+        one = live_a_day(shop)
         if one is not None:
             rounds.append(one)
     shop.day = size.days
-    ids = pa.array(
-        [
-            f"{ANONYMOUS_PREFIX}v-{number:05d}" if visitor else f"C-{10_000 + number}"
-            for number, visitor in enumerate(traits.visitor.tolist())
-        ]
-    )
+    ids = ids_of(shop)
     signals = {name: shop.book.table(name, ids, end) for name in FILES}
     people, pilot = _people(shop, ids), _pilot(rounds, ids)
     return SimulatedCompany(NAME, end, signals, people, pilot, _surveys(shop.asked, ids))
+
+
+def opened(rng: np.random.Generator, size: CompanySize) -> Shop:
+    """The shop on its first morning: its people drawn, nobody known, nothing written."""
+    traits = draw_traits(rng, size.people, size.days)
+    start = size.end_at() - size.days * DAY
+    return Shop(traits, new_lives(traits), SignalBook(), rng, start, size.days)
+
+
+def ids_of(shop: Shop) -> pa.Array:
+    """Under which id the shop knows each person, shape (n_people,)."""
+    return pa.array(
+        [
+            f"{ANONYMOUS_PREFIX}v-{number:05d}" if visitor else f"C-{10_000 + number}"
+            for number, visitor in enumerate(shop.traits.visitor.tolist())
+        ]
+    )
 
 
 def write_company(company: SimulatedCompany, folder: Path, truth: Path | None = None) -> list[Path]:
@@ -168,11 +180,19 @@ def write_company(company: SimulatedCompany, folder: Path, truth: Path | None = 
     return paths
 
 
-def _live_a_day(shop: Shop) -> PilotRound | None:
-    """Let everybody live through one day."""
+def live_a_day(
+    shop: Shop, decide: Callable[[Shop], PilotRound | None] = run_pilot
+) -> PilotRound | None:
+    """Let everybody live through one day.
+
+    Parameters
+    ----------
+    decide : callable
+        Chooses and sends the day's communications: by the lot of the pilot, or by an engine.
+    """
     welcome(shop)
     feel(shop)
-    one = run_pilot(shop)
+    one = decide(shop)
     place_orders(shop)
     visit(shop)
     run_club(shop)

@@ -52,8 +52,14 @@ class Effects:
     value: Floats
 
 
-def true_effects(shop: Shop) -> Effects:
-    """Effects of every communication on everybody, as things stand today."""
+def true_effects(shop: Shop, strength: Floats | float = 1.0) -> Effects:
+    """Effects of every communication on everybody, as things stand today.
+
+    Parameters
+    ----------
+    strength : float, or ndarray of float64, shape (n_comms,)
+        Factor on what each of them does, for good and for bad.
+    """
     traits, lives = shop.traits, shop.lives
     fit, mood = 1.0 - shop.mismatch(), np.clip(lives.satisfaction, 0.0, 1.0)
     price = traits.price_sensitivity
@@ -81,6 +87,8 @@ def true_effects(shop: Shop) -> Effects:
     # Whoever is reminded of a club that disappoints thinks of cancelling it.
     leaves[:, COMMUNICATIONS.index("renewal_value_reminder")] += 0.12 * (1.0 - mood)
     leaves *= (1.0 - gone)[:, None]
+    extra_order *= strength
+    leaves *= strength
     return Effects(extra_order, leaves, _value(shop, extra_order, leaves))
 
 
@@ -198,7 +206,7 @@ def run_pilot(shop: Shop) -> PilotRound | None:
             properties=[_vector_words(one) for one in vector.tolist()],
         ),
     )
-    _send(shop, who[slot > 0], at[slot > 0], slot[slot > 0] - 1, effects)
+    send(shop, who[slot > 0], at[slot > 0], slot[slot > 0] - 1, effects)
     return PilotRound(who, at, slot - 1, probability, eligible, effects.value[who])
 
 
@@ -209,10 +217,16 @@ def _vector_words(vector: list[float]) -> str:
     return json.dumps({"probabilities": possible}, separators=(",", ":"))
 
 
-def _send(
+def send(
     shop: Shop, who: Int64Array, at: Int64Array, chosen: Int64Array, effects: Effects
 ) -> None:
-    """Send what was chosen, and let it do what it truly does."""
+    """Send what was chosen, and let it do what it truly does.
+
+    Parameters
+    ----------
+    who, at, chosen : ndarray of int64, shape (n,)
+        Person, microseconds, and index into `COMMUNICATIONS`.
+    """
     lives, traits, rng = shop.lives, shop.traits, shop.rng
     words = [COMMUNICATIONS[one] for one in chosen.tolist()]
     shop.book.write(

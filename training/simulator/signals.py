@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from features.signals import CANONICAL_COLUMNS, Int64Array
+from features.signals import CANONICAL_COLUMNS, DAY, Int64Array
 
 FILES: Final = (
     "orders",
@@ -88,7 +88,7 @@ class SignalBook:
         if len(who):
             self.entries[place].append(Entry(event, who, times[0], times[1], details))
 
-    def table(self, place: str, ids: pa.Array, end: int) -> pa.Table:
+    def table(self, place: str, ids: pa.Array, end: int, since: int | None = None) -> pa.Table:
         """Signals of one file in the canonical columns, sorted by time.
 
         Parameters
@@ -98,6 +98,9 @@ class SignalBook:
         ids : pa.Array of str, shape (n_people,)
         end : int
             Signals that arrive at this moment or later are not known yet, and left out.
+        since : int, optional
+            Those that arrived before this moment are left out too: they stand in an earlier
+            table, whose `end` it was.
         """
         entries = self.entries[place]
         if not entries:
@@ -106,9 +109,12 @@ class SignalBook:
         received_at = np.concatenate([entry.received_at for entry in entries])
         order = np.argsort(occurred_at, kind="stable")
         order = order[received_at[order] < end]
+        if since is not None:
+            order = order[received_at[order] >= since]
         who = np.concatenate([entry.who for entry in entries])
         lengths = np.array([len(entry.who) for entry in entries])
         numbers = pc.utf8_lpad(pa.array(np.arange(len(order))).cast(pa.string()), 7, "0")
+        written = place if since is None else f"{place}-{since // DAY}"
         details = [entry.details for entry in entries]
         texts: dict[str, Sequence[str | Sequence[str] | None]] = {
             "event": [entry.event for entry in entries],
@@ -122,7 +128,7 @@ class SignalBook:
             "properties": [one.properties for one in details],
         }
         columns = {name: _words(pieces, lengths, order) for name, pieces in texts.items()}
-        columns["message_id"] = pc.binary_join_element_wise(place, numbers, "-")
+        columns["message_id"] = pc.binary_join_element_wise(written, numbers, "-")
         columns["customer_id"] = ids.take(pa.array(who[order]))
         columns["occurred_at"] = pa.array(occurred_at[order]).cast(pa.timestamp("us"))
         columns["received_at"] = pa.array(received_at[order]).cast(pa.timestamp("us"))
