@@ -19,7 +19,7 @@ unexport PYTHONDONTWRITEBYTECODE
 UV := .tools/bin/uv
 BIN := .venv/bin
 
-.PHONY: demo test lint format install lock bench-models bench-scoring fuzz-bundles kills realism clean clean-demo
+.PHONY: demo test lint format install lock bench-models bench-decisions bench-scoring fuzz-bundles kills realism clean clean-demo
 .DEFAULT_GOAL := test
 
 demo: install
@@ -66,6 +66,10 @@ lock: $(UV)
 # A JSON object a line: figure, bar, interval, peer. About ten minutes; BENCH=airline runs one.
 bench-models: install
 	@PYTHONPATH=. $(BIN)/python benchmarks/bench_models.py $(BENCH)
+
+# The same for decisions and how they are judged. BENCH=policies runs one.
+bench-decisions: install
+	@PYTHONPATH=. $(BIN)/python benchmarks/bench_decisions.py $(BENCH)
 
 # 1,650 damaged bundles with valid checksums against the loading code; `make test` runs 60 of them.
 fuzz-bundles: install

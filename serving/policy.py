@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+from features.intake.checks import PAID_EVENTS
+from features.signals import KNOWN_EVENTS
 from serving.catalog import PURPOSES
 from serving.records import ANY, CHANNELS, CLASSES
 from serving.toml_table import Table, did_you_mean, read_toml
@@ -38,6 +40,7 @@ _KEYS: Final = (
     "flags",
     "budget",
     "weights",
+    "outcome_values",
     "consent",
 )
 
@@ -201,6 +204,7 @@ def load_policy(path: Path, communications: Collection[str] | None = None) -> Po
         weights=_weights(file.table("weights"), communications),
         assumed_consents=_assumed(file.table("consent")),
         sha256=f"sha256:{hashlib.sha256(content).hexdigest()}",
+        outcome_values=_values(file.table("outcome_values")) if file.has("outcome_values") else {},
         budget_per_run=_budget(file.table("budget")) if file.has("budget") else None,
     )
 
@@ -290,6 +294,14 @@ def _weights(table: Table, communications: Collection[str] | None) -> Mapping[st
     # Above zero, so that a weight can never change the sign of an effect; at most 10, because
     # whoever needs more has a prior that is wrong and should mend that.
     return {name: table.number(name, 0.01, 10) for name in table.values}
+
+
+def _values(table: Table) -> Mapping[str, float]:
+    for name in table.values:
+        if name in PAID_EVENTS:
+            raise table.wrong(f"'{name}' counts by its own amount; remove the line")
+        table.known("event", name, tuple(sorted(KNOWN_EVENTS)))
+    return {name: table.number(name, -math.inf, math.inf) for name in table.values}
 
 
 def _assumed(table: Table) -> frozenset[tuple[str, str]]:

@@ -4,7 +4,7 @@ Signals count by `received_at`: what was not known at the end does not exist. A 
 not over is censored (NaN), never 0: a late purchase must not read as none.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -12,13 +12,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.definitions import MINOR_UNITS
-from features.signals import ABSENT, DAY, Int64Array, SignalLog, code
+from features.intake.checks import SURVEY_KINDS
+from features.signals import (
+    ABSENT,
+    CHANNELS,
+    DAY,
+    KEYED_BY,
+    Int64Array,
+    SignalLog,
+    code,
+    event_key,
+)
 from models.targets import ORDER
 from serving.policy import Policy
 from training.labels import REFUND
 
 FloatArray = NDArray[np.float64]
 
+# Words that join an event's name; see `features.signals.KEYED_BY`.
+KEYED_WORDS: Final[Mapping[str, tuple[str, ...]]] = {"kind": SURVEY_KINDS, "channel": CHANNELS}
 # Whoever says one of these does not want to hear from us again. Marking a mail as spam is the
 # complaint that every sender is told of.
 OPT_OUTS: Final = (
@@ -34,9 +46,10 @@ def rewards_after(
 ) -> FloatArray:
     """Margin of what each customer did in ``[decided_at, decided_at + horizon)``.
 
-    ``margin_rate * (orders - refunds) - discounts - opt_out_cost * (opted out)``. Orders
-    count as paid, so a discount of d on a price of p leaves ``margin_rate * (p - d) - d``. Several
-    goodbyes are one. The cost of the contact is not included: it belongs to the decision.
+    ``margin_rate * (orders - refunds) - discounts - opt_out_cost * (opted out)``, and what the
+    policy says that other events are worth (`outcome_values`), each as often as it happened.
+    Orders count as paid, so a discount of d on a price of p leaves ``margin_rate * (p - d) - d``.
+    Several goodbyes are one. The cost of the contact is not included: it belongs to the decision.
 
     Parameters
     ----------
@@ -59,6 +72,9 @@ def rewards_after(
     paid = asked.total(orders, orders.amount) - asked.total(refunds, refunds.amount)
     discounts = asked.total(orders, orders.value)
     money = (policy.margin_rate * paid - discounts) / MINOR_UNITS
+    for event, value in policy.outcome_values.items():
+        happened = _known(log, (event, *_keyed(event)), end)
+        money += value * asked.total(happened, np.ones(len(happened.owner), dtype=np.int64))
     money -= policy.opt_out_cost * opt_outs_after(
         log, customers, decided_at, policy.horizon_days, end
     )
@@ -113,6 +129,12 @@ class _Asked:
             for moment in (self.decided_at, self.decided_at + self.horizon)
         ]
         return np.asarray(bounds[1] - bounds[0], dtype=np.float64)
+
+
+def _keyed(event: str) -> tuple[str, ...]:
+    """The names under which an event stands in the log if a word of it joins its name."""
+    words = KEYED_WORDS.get(KEYED_BY.get(event, ""), ())
+    return tuple(event_key(event, word) for word in words)
 
 
 def _known(log: SignalLog, events: Iterable[str], end: int) -> _Known:

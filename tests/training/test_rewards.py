@@ -69,6 +69,22 @@ def test_goodbyes_cost_once_however_many(log_of, rules, event) -> None:
     assert said.tolist() == [1.0]
 
 
+def test_other_outcomes_count_by_what_the_policy_says_they_are_worth(log_of, rules) -> None:
+    valued = replace(rules, outcome_values={"Referral Made": 4.0, "Survey Answered": 0.5})
+    log = log_of(
+        {
+            "c": [
+                ("Referral Made", START + DAY),
+                ("Referral Made", START + 2 * DAY),
+                ("Survey Answered/nps", START + 3 * DAY),
+                ("Referral Made", START + 28 * DAY),
+            ]
+        }
+    )
+    assert reward(log, valued) == 2 * 4.0 + 0.5
+    assert reward(log, rules) == 0.0
+
+
 def test_a_horizon_that_is_not_over_is_not_known(log_of, rules) -> None:
     log = log_of({"c": [(ORDER, START + DAY, START + DAY, 10_000)]})
     assert np.isnan(reward(log, rules, end=START + 28 * DAY - 1))

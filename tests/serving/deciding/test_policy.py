@@ -34,14 +34,14 @@ def test_a_policy_may_leave_out_times_of_silence_and_hold_one_night(tmp_path: Pa
     assert [hours.end for hours in policy.quiet_hours] == [dt.time(8)]
 
 
-def test_a_policy_may_leave_the_likelihood_of_an_advocate_out(edited_policy: Editor) -> None:
+def test_a_policy_may_leave_the_likelihood_of_an_advocate_out(edited_policy: Editoror) -> None:
     shorter = load_policy(edited_policy("advocate_likelihood = 0.5", ""))
     assert shorter.flags.advocate_likelihood == 0.5
     other = load_policy(edited_policy("advocate_likelihood = 0.5", "advocate_likelihood = 0.4"))
     assert other.flags.advocate_likelihood == 0.4
 
 
-def test_assumed_consent_and_weights_are_read(edited_policy: Editor) -> None:
+def test_assumed_consent_and_weights_are_read(edited_policy: Editoror) -> None:
     assumed = load_policy(edited_policy("assume = []", 'assume = ["email:marketing"]'))
     assert assumed.assumed_consents == {("email", "marketing")}
     weighed = load_policy(edited_policy("# newsletter = 1.2", "newsletter = 1.2"), ["newsletter"])
@@ -106,7 +106,7 @@ def test_assumed_consent_and_weights_are_read(edited_policy: Editor) -> None:
     ],
 )
 def test_a_mistake_in_the_policy_is_named(
-    edited_policy: Editor, old: str, new: str, words: str
+    edited_policy: Editoror, old: str, new: str, words: str
 ) -> None:
     with pytest.raises(InvalidPolicy, match=re.escape(words)) as caught:
         load_policy(edited_policy(old, new), ["newsletter", "welcome"])
@@ -125,3 +125,24 @@ def test_memory_reaches_back_to_the_longest_window() -> None:
     policy = load_policy(SHIPPED)
     assert memory_days(policy, 7) == 49  # seven half-lives of a week
     assert memory_days(policy, 90) == 90
+
+
+def test_outcomes_have_the_worth_that_is_stated(edited_policy: Editor) -> None:
+    file = edited_policy('# "Referral Made" = 4.0', '"Referral Made" = 4.0')
+    assert load_policy(file).outcome_values == {"Referral Made": 4.0}
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ('"Order Completed" = 1.0', "'Order Completed' counts by its own amount; remove the line"),
+        ('"Referal Made" = 4.0', "Referal Made"),
+        ('"Referral Made" = "much"', "Referral Made"),
+    ],
+)
+def test_a_worth_that_makes_no_sense_is_refused(
+    edited_policy: Editor, line: str, words: str
+) -> None:
+    file = edited_policy('# "Referral Made" = 4.0', line)
+    with pytest.raises(InvalidPolicy, match=re.escape(words)):
+        load_policy(file)

@@ -1,0 +1,16 @@
+"""How well decisions are made and judged: one JSON object a line on standard output.
+
+``make bench-decisions`` runs all of it; names on the command line choose. A missed bar prints
+``"holds": false``; only what breaks ends with an error.
+"""
+
+import sys
+
+from decisions.policies import policies
+from decisions.replays import replays
+from lines import print_lines
+
+BENCHES = {"policies": policies, "replays": replays}
+
+if __name__ == "__main__":
+    print_lines(BENCHES, sys.argv[1:])
