@@ -82,8 +82,13 @@ class MarginRows:
 
     def at(self, where: NDArray[np.bool_]) -> "MarginRows":
         """Some of them."""
-        mine = (each[where] for each in (self.rows, self.takings, self.customers, self.as_of))
-        return MarginRows(*mine, self.clocks)
+        return replace(
+            self,
+            rows=self.rows[where],
+            takings=self.takings[where],
+            customers=self.customers[where],
+            as_of=self.as_of[where],
+        )
 
     def known(self) -> "MarginRows":
         """Those whose takings are known."""

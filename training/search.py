@@ -299,9 +299,9 @@ def _study(database: Path, name: str) -> "Iterator[Study]":
     try:
         study = optuna.create_study(storage=storage, study_name=name, load_if_exists=True)
         states = optuna.trial.TrialState
-        for trial in study.get_trials(deepcopy=False, states=(states.RUNNING, states.WAITING)):
-            if trial.state == states.WAITING:
-                trial = study.ask()  # only the first one is ever waiting
+        if study.get_trials(deepcopy=False, states=(states.WAITING,)):
+            study.ask()  # only the first one is ever waiting
+        for trial in study.get_trials(deepcopy=False, states=(states.RUNNING,)):
             study.tell(trial.number, state=states.FAIL)
         yield study
     finally:

@@ -1,3 +1,6 @@
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -88,6 +91,41 @@ def test_models_that_see_the_customers_pace_beat_rules(result: TrainingResult) -
 def test_the_bundle_can_be_written_and_loaded(result: TrainingResult, tmp_path: Path) -> None:
     sha = write_bundle(result.bundle, tmp_path)
     assert load_bundle(tmp_path / sha, FEATURES) == replace(result.bundle, sha256=sha)
+
+
+AGAIN = """
+import sys
+from pathlib import Path
+sys.path.insert(0, {folder!r})
+from test_fit import END, FEATURES, SETTINGS, shop, train, write_bundle
+print(write_bundle(train(shop(250, seed=1), FEATURES, SETTINGS, END).bundle, Path({bundles!r})))
+"""
+
+
+def test_trained_again_every_byte_is_the_same(result: TrainingResult, tmp_path: Path) -> None:
+    # In a fresh process, with other hashes of words and another number of threads.
+    first = write_bundle(result.bundle, tmp_path)
+    script = AGAIN.format(folder=str(Path(__file__).parent), bundles=str(tmp_path))
+    others = {"PYTHONHASHSEED": "7", "OPENBLAS_NUM_THREADS": "2", "OMP_NUM_THREADS": "2"}
+    ended = subprocess.run(
+        [sys.executable, "-c", script],
+        env=os.environ | others | {"PYTHONPATH": str(Path(__file__).parents[2])},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert ended.stdout.strip() == first
+    assert [path.name for path in tmp_path.iterdir()] == [first]
+
+
+def test_every_row_is_used_as_it_came(result: TrainingResult, company: SignalLog) -> None:
+    # Nothing is drawn again: what is tested, and at what share of yes, is what happened.
+    for name, tested in result.tested.items():
+        pairs = list(zip(tested.customers.tolist(), tested.as_of.tolist(), strict=True))
+        assert len(pairs) == len(set(pairs))
+        assert set(tested.weights.tolist()) == {1.0}
+        measured = next(each for each in result.metrics if each.target == name)
+        assert (measured.rows, measured.positives) == (len(pairs), int(tested.answers.sum()))
 
 
 def test_the_dates_are_said(result: TrainingResult) -> None:

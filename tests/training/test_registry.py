@@ -30,6 +30,7 @@ from training.pictures import draw
 from training.promote import promote, roll_back
 from training.publish import follow_store, publish
 from training.registry import NothingTracked, database, tracking_client, ui_command
+from training.results import result_lines, result_record
 from training.retrain import Recipe, Retrained, retrain
 
 QUIET = Narrator(quiet=True)
@@ -112,6 +113,25 @@ def test_a_run_says_what_it_was_made_of(tracked: Home) -> None:
     (data,) = run.inputs.dataset_inputs
     assert evaluation.data_digest.startswith(data.dataset.digest)
     assert sha != other
+
+
+def test_the_margin_is_measured_beside_its_baselines(last_training: tuple[Home, Retrained]) -> None:
+    home, retrained = last_training
+    client = tracking_client(database(home))
+    version = client.get_model_version_by_alias(CHURN, "challenger")
+    parent = client.get_run(str(version.run_id)).data.tags["mlflow.parentRunId"]
+    found = client.get_run(parent).data.metrics
+    for each in retrained.bundle.margins:
+        start = "expected_margin.test" if each.serves else f"expected_margin.{each.model}.test"
+        assert found[f"{start}.absolute_error"] == each.absolute_error
+        assert (f"{start}.inside_interval" in found) == each.serves
+    lines, record = result_lines(retrained), result_record(retrained)
+    shown = [line for line in lines if line.startswith("expected_margin  ")]
+    assert [line.split()[1] for line in shown] == ["recency", "bg_nbd", "lightgbm"]
+    assert [line.endswith("serves") for line in shown] == [
+        each.serves for each in retrained.bundle.margins
+    ]
+    assert [each["model"] for each in record["margins"]] == ["recency", "bg_nbd", "lightgbm"]
 
 
 def test_metrics_come_with_intervals_and_baselines(tracked: Home) -> None:
