@@ -146,6 +146,7 @@ class Policy:
     weights: Mapping[str, float]
     assumed_consents: frozenset[tuple[str, str]]
     sha256: str
+    outcome_values: Mapping[str, float] = field(default_factory=dict)  # of one event, in money
     budget_per_run: float | None = None
 
     @property

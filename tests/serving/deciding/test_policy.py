@@ -34,14 +34,14 @@ def test_a_policy_may_leave_out_times_of_silence_and_hold_one_night(tmp_path: Pa
     assert [hours.end for hours in policy.quiet_hours] == [dt.time(8)]
 
 
-def test_a_policy_may_leave_the_likelihood_of_an_advocate_out(edited_policy: Editoror) -> None:
+def test_a_policy_may_leave_the_likelihood_of_an_advocate_out(edited_policy: Editor) -> None:
     shorter = load_policy(edited_policy("advocate_likelihood = 0.5", ""))
     assert shorter.flags.advocate_likelihood == 0.5
     other = load_policy(edited_policy("advocate_likelihood = 0.5", "advocate_likelihood = 0.4"))
     assert other.flags.advocate_likelihood == 0.4
 
 
-def test_assumed_consent_and_weights_are_read(edited_policy: Editoror) -> None:
+def test_assumed_consent_and_weights_are_read(edited_policy: Editor) -> None:
     assumed = load_policy(edited_policy("assume = []", 'assume = ["email:marketing"]'))
     assert assumed.assumed_consents == {("email", "marketing")}
     weighed = load_policy(edited_policy("# newsletter = 1.2", "newsletter = 1.2"), ["newsletter"])
@@ -106,7 +106,7 @@ def test_assumed_consent_and_weights_are_read(edited_policy: Editoror) -> None:
     ],
 )
 def test_a_mistake_in_the_policy_is_named(
-    edited_policy: Editoror, old: str, new: str, words: str
+    edited_policy: Editor, old: str, new: str, words: str
 ) -> None:
     with pytest.raises(InvalidPolicy, match=re.escape(words)) as caught:
         load_policy(edited_policy(old, new), ["newsletter", "welcome"])
