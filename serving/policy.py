@@ -6,7 +6,7 @@ import math
 import re
 import zoneinfo
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
