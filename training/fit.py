@@ -12,7 +12,7 @@ from features.signals import DAY, Int64Array, SignalLog
 from models.bundle import Bundle, Golden, Measured, with_golden_rows
 from models.classifier import Classifier
 from models.targets import PROMOTION, Target, Targets
-from training.asked import Asked, asked, laid_out
+from training.asked import Asked, LaidOut, asked, laid_out
 from training.baselines import smoothed_rate
 from training.candidates import FitSettings, candidates
 from training.contest import choice, measured
@@ -113,7 +113,8 @@ def train(
         If there are no signals, or none that puts an identified customer at risk.
     """
     with one_thread():
-        return _trained(log, features, settings, as_of)
+        history = laid_out(log, features, settings.targets, settings.schedule, as_of)
+        return train_on(history, settings, as_of)
 
 
 def one_thread() -> AbstractContextManager[object]:
@@ -126,11 +127,9 @@ def one_thread() -> AbstractContextManager[object]:
     return limits
 
 
-def _trained(
-    log: SignalLog, features: FeatureSet, settings: TrainSettings, as_of: int
-) -> TrainingResult:
-    history = laid_out(log, features, settings.targets, settings.schedule, as_of)
-    plan, table = history.plan, history.table
+def train_on(history: LaidOut, settings: TrainSettings, as_of: int) -> TrainingResult:
+    """Fit every target and the margin on a history that is laid out already."""
+    log, features, plan, table = history.log, history.features, history.plan, history.table
     rng = np.random.default_rng(settings.seed)
     notes = [*plan.notes, *table.notes, *_dates(plan)]
     fitted: dict[str, _Fitted] = {}

@@ -8,7 +8,8 @@ from models.bundle_files import load_bundle
 from models.bundle_trial import try_in_child
 from serving.store import Store
 from serving.succession import FORCED, PROMOTED, ROLLED_BACK
-from training.evaluate import Comparison, compare
+from training.comparison import Comparison
+from training.evaluate import compare
 from training.narrator import Narrator
 
 

@@ -5,7 +5,7 @@ from dataclasses import asdict
 
 from models.bundle import EXPECTED_MARGIN, MarginMeasured, Measured
 from models.evaluation import Gate
-from training.evaluate import Comparison, Contest
+from training.comparison import Comparison, Contest
 from training.promote import Promotion
 from training.retrain import Retrained
 

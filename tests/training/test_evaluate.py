@@ -11,7 +11,8 @@ from features.home import Home
 from models.bundle_files import DamagedBundle, load_bundle
 from models.evaluation import load_evaluation, report_folder, save_evaluation
 from serving.store import Store
-from training.evaluate import Comparison, UnknownBundle, compare, named_bundle
+from training.comparison import Comparison
+from training.evaluate import UnknownBundle, compare, named_bundle
 from training.forest import BoosterSettings
 from training.gates import (
     BEATS,
