@@ -356,6 +356,30 @@ def policy_check(  # noqa: PLR0913 - each is an option of the command
 
 
 @app.command()
+def simulate(
+    months: Annotated[int, typer.Option(help="Of four weeks; a decision a month for all.")] = 6,
+    people: Annotated[int, typer.Option(help="How many people the company has.")] = 1500,
+    seed: Annotated[int, typer.Option(help="Same seed, same people, same table.")] = 1,
+    effects: Annotated[
+        float, typer.Option(help="Factor on what communications truly do; 0: nothing.")
+    ] = 1.0,
+    keep: Annotated[
+        Path | None, typer.Option(help="Keep the home that it runs in, in this new folder.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Run the loop for months on an invented company, and hold what it says against the truth."""
+    from training.narrator import Narrator
+    from training.simulate import Wanted
+    from training.simulate_truth import simulate as run_months
+    from training.simulate_words import simulation_lines, simulation_record
+
+    wanted = Wanted(months, people, seed, effects)
+    found = run_months(wanted, keep, Narrator(quiet=as_json))
+    show(simulation_lines(found), simulation_record(found), as_json)
+
+
+@app.command()
 def promote(
     bundle: BundleArgument = None,
     home: HomeOption = DEFAULT_HOME,

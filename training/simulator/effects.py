@@ -171,11 +171,11 @@ def pilot_eligible(shop: Shop) -> Flags:
     return np.stack([rules[name] for name in COMMUNICATIONS], axis=1)
 
 
-def run_pilot(shop: Shop) -> PilotRound | None:
+def run_pilot(shop: Shop, strength: Floats | float = 1.0) -> PilotRound | None:
     """Decide by lot for those whose turn is today, every 28 days; log the probability.
 
     No contact has twice the weight of each communication: with k eligible, its probability is
-    2 / (k + 2) and that of each of them 1 / (k + 2).
+    2 / (k + 2) and that of each of them 1 / (k + 2). For `strength` see `true_effects`.
     """
     lives, rng = shop.lives, shop.rng
     to_end = shop.days - shop.day
@@ -184,7 +184,7 @@ def run_pilot(shop: Shop) -> PilotRound | None:
     people = np.arange(len(lives.known))
     turn = (people * 7919 + shop.day) % HORIZON_DAYS == 0  # 7919: a prime, so turns mix
     who = np.flatnonzero(turn & lives.known & lives.mail_consent & ~lives.ended & ~lives.objector)
-    effects, eligible = true_effects(shop), pilot_eligible(shop)[who]
+    effects, eligible = true_effects(shop, strength), pilot_eligible(shop)[who]
     weights = np.concatenate([np.full((len(who), 1), 2.0), eligible.astype(np.float64)], axis=1)
     vector = weights / weights.sum(axis=1, keepdims=True)
     # The uniform number falls into one slot of the cumulated vector; slot 0 is no contact.
@@ -217,9 +217,7 @@ def _vector_words(vector: list[float]) -> str:
     return json.dumps({"probabilities": possible}, separators=(",", ":"))
 
 
-def send(
-    shop: Shop, who: Int64Array, at: Int64Array, chosen: Int64Array, effects: Effects
-) -> None:
+def send(shop: Shop, who: Int64Array, at: Int64Array, chosen: Int64Array, effects: Effects) -> None:
     """Send what was chosen, and let it do what it truly does.
 
     Parameters
