@@ -213,7 +213,10 @@ def predictions(bundle: Bundle, rows: FloatArray) -> dict[str, tuple[float, ...]
             bundle.effects, found, [dict(zip(names, row, strict=True)) for row in rows]
         )
     if bundle.margin.intervals is not None:
-        low, high = bundle.margin.intervals.around(found[EXPECTED_MARGIN])
+        # And one margin of every band, whether or not a row falls into it.
+        one_each = np.array([0.0, *bundle.margin.intervals.edges])
+        margins = np.concatenate([found[EXPECTED_MARGIN], one_each])
+        low, high = bundle.margin.intervals.around(margins)
         found |= {f"low {EXPECTED_MARGIN}": low, f"high {EXPECTED_MARGIN}": high}
     return {name: tuple(values.tolist()) for name, values in found.items()}
 

@@ -290,8 +290,9 @@ def _margin(value: object, text: bytes | None, names: tuple[str, ...]) -> Margin
             raise DamagedModel(f"file '{MARGIN_FOREST}' is missing")
         whole = text.decode("ascii")
         check_forest(whole, names, OBJECTIVE)
-        forest = table(found["forest"], where) | {"forest": {"text": whole}}
-        found = found | {"forest": forest}
+        forest = table(found["forest"], where)
+        trees = table(forest.get("forest"), where) | {"text": whole}
+        found = found | {"forest": forest | {"forest": trees}}
     return record(MarginModel, found, where)
 
 
