@@ -87,6 +87,14 @@ class HoldoutReport:
     detect: float
     days_needed: int
 
+    @property
+    def return_on_cost(self) -> float | None:
+        """``(margin added - cost) / cost``; None where contacts cost nothing.
+
+        What the programme adds is known from the holdout, never from who clicked last.
+        """
+        return self.gain.value / self.cost if self.cost > 0 else None
+
     def lines(self) -> list[str]:
         """In words, for people."""
         held, treated = self.counts
@@ -99,8 +107,17 @@ class HoldoutReport:
             f"{self.margins[0]:.2f} without; contacts cost {self.cost:.2f}",
             f"the programme adds {self.gain.value:+.2f} a customer, costs paid ({low:+.2f} to "
             f"{high:+.2f}); what customers did before explains {100 * saved:.0f} % of the noise",
+            *self._return_lines(low, high),
             f"a difference of {self.detect:.2f} can be judged after {self.days_needed:,} days",
             f"{'yes' if self.split.passed else 'NO '}  {self.split.name}: {self.split.says}",
+        ]
+
+    def _return_lines(self, low: float, high: float) -> list[str]:
+        if self.return_on_cost is None:
+            return []
+        return [
+            f"return on what contacts cost: {self.return_on_cost:+.0%} ({low / self.cost:+.0%} "
+            f"to {high / self.cost:+.0%})"
         ]
 
     def record(self) -> dict[str, object]:
@@ -113,6 +130,7 @@ class HoldoutReport:
             "margin": {"holdout": self.margins[0], "others": self.margins[1]},
             "cost": self.cost,
             "gain": {"value": self.gain.value, "low": low, "high": high},
+            "return_on_cost": self.return_on_cost,
             "gain_unadjusted": {
                 "value": self.plain.value,
                 "standard_error": self.plain.standard_error,

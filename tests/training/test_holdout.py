@@ -78,6 +78,15 @@ def test_contacts_are_paid_by_those_who_get_them(rules) -> None:
     assert paid.cost == pytest.approx(0.5)
     assert paid.gain.value == pytest.approx(free.gain.value - 0.5, abs=0.01)
     assert paid.margins == free.margins
+    # (margin added - cost) / cost; nothing to divide by where contacts are free.
+    assert paid.return_on_cost == pytest.approx((free.gain.value - 0.5) / 0.5, abs=0.02)
+    low, high = paid.gain.interval()
+    assert (
+        f"return on what contacts cost: {paid.gain.value / 0.5:+.0%} ({low / 0.5:+.0%} to "
+        f"{high / 0.5:+.0%})"
+    ) in paid.lines()
+    assert free.return_on_cost is None
+    assert not any("return" in line for line in free.lines())
     assert (
         free.lines()[0] == f"40 days since the first decision; {free.counts[0]} customers in "
         f"the holdout, {free.counts[1]} others"

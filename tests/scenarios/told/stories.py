@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar
 
-FOLDER = Path(__file__).parent
+FOLDER = Path(__file__).parents[1]
 ROWS = FOLDER / "rows.toml"
 PARTS = ("journey", "communications", "channels", "metrics", "signals", "practices")
 
@@ -82,6 +82,7 @@ class Crowd:
 
     many: int
     signals: tuple[str, ...]
+    arm: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +96,7 @@ class Count:
     equals: float
     give_or_take: float = 0.0005
     moment: str = "2026-11-04 12:00"
+    company: str = "shop"
     policy: Mapping[str, Any] = field(default_factory=dict)
     with_: Mapping[str, Any] = field(default_factory=dict)
     file: str = ""

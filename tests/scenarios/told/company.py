@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, cast
 
 import numpy as np
+from told.stories import Story
 
 from features.definitions import FEATURES
 from models.bundle import Bundle, Golden
@@ -17,12 +18,11 @@ from models.classifier import BaseRate, Classifier, logit
 from models.effects import STATE, EffectModels
 from models.margin import MarginModel
 from models.proposed_targets import Windows, targets_toml
-from models.targets import load_targets
+from models.targets import Targets, load_targets
 from serving import catalog, policy
 from serving.catalog import Catalog, load_catalog
 from serving.engine import Engine
 from serving.policy import Policy, load_policy
-from tests.scenarios.stories import Story
 
 # In stories nobody is left to chance, unless a story is about chance.
 NO_CHANCE = {"holdout_share": 0.0, "uniform_share": 0.0, "epsilon": 0.0}
@@ -50,8 +50,8 @@ def engine_of(story: Story, when: int) -> Engine:
     """What decides in a story. `when`: the moment that its models were trained at."""
     return Engine(
         bundle_of(story, when),
-        catalog_with(_toml(story.catalog)),
-        policy_with(_toml(story.policy)),
+        catalog_with(toml(story.catalog)),
+        policy_with(toml(story.policy)),
         None,
         FEATURES,
     )
@@ -67,10 +67,7 @@ def bundle_of(story: Story, when: int) -> Bundle:
     if strange:
         raise ValueError(f"'{story.title}': expected {', '.join(strange)}; known: {list(PLAIN)}")
     said = PLAIN | dict(story.expected)
-    with TemporaryDirectory() as folder:
-        file = Path(folder) / "targets.toml"
-        file.write_text(targets_toml(COMPANIES[story.company]), encoding="utf-8")
-        targets = load_targets(file)
+    targets = targets_of(story.company)
     share = said["expected_margin"] / said["usual_margin"]
     return Bundle(
         as_of=when,
@@ -129,13 +126,22 @@ def effects_of(measured: Mapping[str, Mapping[str, Any]]) -> EffectModels | None
     )
 
 
+@lru_cache(maxsize=8)
+def targets_of(company: str) -> Targets:
+    """The targets that `nextbest doctor` proposes for a company of a kind."""
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / "targets.toml"
+        file.write_text(targets_toml(COMPANIES[company]), encoding="utf-8")
+        return load_targets(file)
+
+
 @lru_cache(maxsize=64)
 def catalog_with(changes: str) -> Catalog:
     """The shipped catalog with what the company changed in it, or added to it."""
     told = _merged(_read(catalog.SHIPPED), tomllib.loads(changes))
     with TemporaryDirectory() as folder:
         file = Path(folder) / "catalog.toml"
-        file.write_text(_toml(told), encoding="utf-8")
+        file.write_text(toml(told), encoding="utf-8")
         return load_catalog(file, FEATURES.names)
 
 
@@ -145,7 +151,7 @@ def policy_with(changes: str) -> Policy:
     told = _merged(_read(policy.SHIPPED), NO_CHANCE | tomllib.loads(changes))
     with TemporaryDirectory() as folder:
         file = Path(folder) / "policy.toml"
-        file.write_text(_toml(told), encoding="utf-8")
+        file.write_text(toml(told), encoding="utf-8")
         return load_policy(file)
 
 
@@ -163,7 +169,7 @@ def _merged(table: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, A
     return found
 
 
-def _toml(table: Mapping[str, Any]) -> str:
+def toml(table: Mapping[str, Any]) -> str:
     """The table as a TOML file, one key a line."""
     return "".join(f"{_key(key)} = {_value(value)}\n" for key, value in table.items())
 
