@@ -153,6 +153,11 @@ class Communication:
     rows: tuple[str, ...] = ()
 
     @property
+    def dated(self) -> bool:
+        """Whether it is for a time only."""
+        return self.valid_from is not None or self.valid_until is not None
+
+    @property
     def needs_consent(self) -> bool:
         """Marketing to a person does; service, and content alike for all, do not."""
         return self.message_class == "marketing" and self.personal

@@ -32,7 +32,12 @@ CAP: Final = "cap"
 # needs nothing but time.
 WAITING_HELPS: Final = (REPETITION, COOL_OFF, AFTER_ORDER, CAP)
 
+_LAST_SENT: Final = phrase("it was last sent")
+_LAST_ORDER: Final = phrase("the last order")
+_TICKET_RESOLVED: Final = phrase("a ticket was resolved")
+
 CAPACITY_DAYS: Final = 7
+_AFTER_THE_END: Final = (ENDED,)
 # Messages that reach out to the customer. What waits in a chat or an app disturbs nobody, so a
 # stated preference between channels is not about it.
 REACHING_OUT: Final = ("email", "sms", "push", "call", "post")
@@ -53,13 +58,16 @@ def obstacles_now(
     last whatever time alone brings: repetition, times of silence, and the caps.
     """
     now = _now(ledger, policy, as_of)
-    return {
-        entry.name: (
-            *chain.from_iterable(rule(entry, now) for rule in _STANDING_RULES),
-            *_timed(entry, now),
-        )
-        for entry in entries
-    }
+    by_kind: dict[tuple[str, str, str, bool, bool], _OfKind] = {}
+    found = {}
+    for entry in entries:
+        kind = (entry.channel, entry.message_class, entry.purpose, entry.personal, entry.sells)
+        alike = by_kind.get(kind)
+        if alike is None:
+            alike = by_kind[kind] = _of_kind(entry, now)
+        own = _of_its_own(entry, now)
+        found[entry.name] = (*alike.standing, *own, *_repeated(entry, now), *alike.timed)
+    return found
 
 
 def consent_for(entry: Communication, ledger: Ledger, policy: Policy) -> Consent:
@@ -84,7 +92,8 @@ def free_again_at(entry: Communication, ledger: Ledger, policy: Policy) -> int:
 
     Microseconds UTC; a moment of the past if it does already.
     """
-    timed = _timed(entry, _now(ledger, policy, _LONG_AGO))
+    now = _now(ledger, policy, _LONG_AGO)
+    timed = chain(_repeated(entry, now), _timed(entry, now))
     return max((each.until for each in timed), default=_LONG_AGO)
 
 
@@ -153,15 +162,14 @@ def _full(cap: Cap, ledger: Ledger, as_of: int) -> Obstacle | None:
     if until <= as_of:
         return None
     used = sum(each > as_of - cap.days * DAY for each in at)
-    return Obstacle(CAP, _fewer(cap, used), until)
+    return Obstacle(CAP, lambda: _fewer(cap, used), until)
 
 
 def _silences(ledger: Ledger, policy: Policy, as_of: int) -> Iterator[tuple[str, Obstacle]]:
     """Times in which no marketing is sent; each with the one channel it leaves alone."""
     situation, days = ledger.situation, policy.cool_off
     if situation.resolved_at is not None:
-        what = phrase("a ticket was resolved")
-        wait = (situation.resolved_at, days.after_complaint_days, what)
+        wait = (situation.resolved_at, days.after_complaint_days, _TICKET_RESOLVED)
         yield from (("", each) for each in _pass(COOL_OFF, wait, as_of))
     for gone in ledger.opt_outs:
         if _left_something(gone, policy):
@@ -173,7 +181,7 @@ def _silences(ledger: Ledger, policy: Policy, as_of: int) -> Iterator[tuple[str,
 def _after_order(ledger: Ledger, policy: Policy, as_of: int) -> Iterator[Obstacle]:
     ordered_at = ledger.situation.ordered_at
     if ordered_at is not None:
-        wait = (ordered_at, policy.cool_off.after_order_days, phrase("the last order"))
+        wait = (ordered_at, policy.cool_off.after_order_days, _LAST_ORDER)
         yield from _pass(AFTER_ORDER, wait, as_of)
 
 
@@ -188,7 +196,21 @@ def _concerns(cap: Cap, channel: str, message_class: str) -> bool:
     return cap.channel in (ANY, channel) and cap.message_class in (ANY, message_class)
 
 
-# ---- Rules that stand until something changes --------------------------------------------
+# ---- Rules for all messages of a kind: who, where, why ------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _OfKind:
+    """What stands in the way of every message of one channel, class and purpose."""
+
+    standing: tuple[Obstacle, ...]
+    timed: tuple[Obstacle, ...]
+
+
+def _of_kind(entry: Communication, now: _Now) -> _OfKind:
+    """Asked once for all entries that are like this one in what these rules look at."""
+    standing = chain.from_iterable(rule(entry, now) for rule in _RULES_OF_A_KIND)
+    return _OfKind(tuple(standing), tuple(_timed(entry, now)))
 
 
 def _objected(entry: Communication, now: _Now) -> Iterator[Obstacle]:
@@ -204,8 +226,12 @@ def _held_back(entry: Communication, now: _Now) -> Iterator[Obstacle]:
 
 
 def _paused(pause: Pause) -> Obstacle:
-    change = phrase("pause {number} is turned off ({told})", number=pause.number, told=told(pause))
-    return Obstacle(PAUSED, change)
+    def words() -> str:
+        return phrase(
+            "pause {number} is turned off ({told})", number=pause.number, told=told(pause)
+        )
+
+    return Obstacle(PAUSED, words)
 
 
 def told(pause: Pause) -> str:
@@ -222,13 +248,9 @@ def told(pause: Pause) -> str:
 
 
 def _relationship_ended(entry: Communication, now: _Now) -> Iterator[Obstacle]:
-    """After the end no marketing; what is only for then, such as a farewell, goes out once."""
-    if now.ledger.situation.stage != ENDED:
-        return
-    if entry.message_class == "marketing":
+    """After the end no marketing."""
+    if now.ledger.situation.stage == ENDED and entry.message_class == "marketing":
         yield Obstacle(ENDED, phrase("a person takes up the relationship again"))
-    elif entry.stages == (ENDED,) and entry.name in now.ledger.sent_ever:
-        yield Obstacle(ENDED, phrase("it has not been sent: after the end it is sent once"))
 
 
 def _other_channel_preferred(entry: Communication, now: _Now) -> Iterator[Obstacle]:
@@ -260,62 +282,85 @@ def _consent_asked(channel: str, purpose: str) -> str:
     return phrase("consent to {asked} is on record", asked=f"{channel}:{purpose}")
 
 
-def _too_dear_an_offer(entry: Communication, now: _Now) -> Iterator[Obstacle]:
-    if entry.discount_pct > now.policy.max_discount_pct:
-        change = phrase("max_discount_pct >= {discount}", discount=f"{entry.discount_pct:g}")
-        yield Obstacle("max_discount", change)
-
-
-def _no_place_left(entry: Communication, now: _Now) -> Iterator[Obstacle]:
-    most = entry.capacity_per_week
-    taken = now.ledger.taken.get(entry.name, 0)
-    if most is not None and taken >= most:
-        yield Obstacle(
-            "capacity",
-            phrase(
-                "fewer than {most} taken in {days}, now {taken}",
-                most=Quantity(most, "places"),
-                days=Quantity(CAPACITY_DAYS, "days"),
-                taken=taken,
-            ),
-        )
-
-
-def _no_money_left(entry: Communication, now: _Now) -> Iterator[Obstacle]:
-    """The budget of a batch is for marketing, and is never exceeded."""
-    left = now.ledger.money_left
-    needed = money_used(entry.message_class, entry.cost)
-    if left is not None and needed > left:
-        change = phrase(
-            "the run's budget has {needed} left, now {left}",
-            needed=Quantity(needed, "currency"),
-            left=Quantity(left, "currency"),
-        )
-        yield Obstacle("budget", change)
-
-
 _Rule = Callable[[Communication, _Now], Iterator[Obstacle]]
-_STANDING_RULES: Final[tuple[_Rule, ...]] = (
+_RULES_OF_A_KIND: Final[tuple[_Rule, ...]] = (
     _objected,
     _held_back,
     _relationship_ended,
     _other_channel_preferred,
     _no_consent,
-    _too_dear_an_offer,
-    _no_place_left,
-    _no_money_left,
 )
+
+
+# ---- Rules for one message --------------------------------------------------------------
+
+
+def _of_its_own(entry: Communication, now: _Now) -> Iterator[Obstacle]:
+    """A farewell that was said, too dear an offer, no free place, no money left."""
+    ledger, most = now.ledger, entry.capacity_per_week
+    if entry.stages == _AFTER_THE_END and entry.message_class != "marketing":
+        yield from _said_before(entry, now)
+    if entry.discount_pct > now.policy.max_discount_pct:
+        yield _too_dear_an_offer(entry)
+    if most is not None and ledger.taken.get(entry.name, 0) >= most:
+        yield _no_place_left(most, ledger.taken[entry.name])
+    if ledger.money_left is not None:
+        yield from _no_money_left(entry, ledger.money_left)
+
+
+def _said_before(entry: Communication, now: _Now) -> Iterator[Obstacle]:
+    """What is only for after the end, such as a farewell, goes out once."""
+    if now.ledger.situation.stage == ENDED and entry.name in now.ledger.sent_ever:
+        yield Obstacle(ENDED, phrase("it has not been sent: after the end it is sent once"))
+
+
+def _too_dear_an_offer(entry: Communication) -> Obstacle:
+    discount = entry.discount_pct
+    return Obstacle(
+        "max_discount", lambda: phrase("max_discount_pct >= {discount}", discount=f"{discount:g}")
+    )
+
+
+def _no_place_left(most: int, taken: int) -> Obstacle:
+    def words() -> str:
+        return phrase(
+            "fewer than {most} taken in {days}, now {taken}",
+            most=Quantity(most, "places"),
+            days=Quantity(CAPACITY_DAYS, "days"),
+            taken=taken,
+        )
+
+    return Obstacle("capacity", words)
+
+
+def _no_money_left(entry: Communication, left: float) -> Iterator[Obstacle]:
+    """The budget of a batch is for marketing, and is never exceeded."""
+    needed = money_used(entry.message_class, entry.cost)
+
+    def words() -> str:
+        return phrase(
+            "the run's budget has {needed} left, now {left}",
+            needed=Quantity(needed, "currency"),
+            left=Quantity(left, "currency"),
+        )
+
+    if needed > left:
+        yield Obstacle("budget", words)
 
 
 # ---- Rules that time removes -------------------------------------------------------------
 
 
-def _timed(entry: Communication, now: _Now) -> Iterator[Obstacle]:
-    """Rules of time that hold the message back beyond `as_of`."""
+def _repeated(entry: Communication, now: _Now) -> Iterator[Obstacle]:
+    """A message is given its time to work before it is sent again."""
     sent = now.last_sent.get(entry.name)
     if sent is not None:
-        wait = (sent, entry.window_days, phrase("it was last sent"))
+        wait = (sent, entry.window_days, _LAST_SENT)
         yield from _pass(REPETITION, wait, now.as_of)
+
+
+def _timed(entry: Communication, now: _Now) -> Iterator[Obstacle]:
+    """Rules of time that hold every message of a kind back beyond `as_of`."""
     if entry.message_class == "marketing":
         yield from (each for channel, each in now.silences if channel != entry.channel)
         yield from now.after_order if entry.sells else ()
@@ -332,18 +377,20 @@ def _pass(rule: str, wait: tuple[int, float, str], as_of: int) -> Iterator[Obsta
     """So many days must pass since something; nothing if they have."""
     at, days, what = wait
     until = at + int(days * DAY)
-    if until > as_of:
+
+    def words() -> str:
         again = moment(until)
         if days == 1:
-            change = phrase("a day has passed since {what}: {moment}", what=what, moment=again)
-        else:
-            change = phrase(
-                "{days} days have passed since {what}: {moment}",
-                days=f"{days:g}",
-                what=what,
-                moment=again,
-            )
-        yield Obstacle(rule, change, until)
+            return phrase("a day has passed since {what}: {moment}", what=what, moment=again)
+        return phrase(
+            "{days} days have passed since {what}: {moment}",
+            days=f"{days:g}",
+            what=what,
+            moment=again,
+        )
+
+    if until > as_of:
+        yield Obstacle(rule, words, until)
 
 
 def _fewer(cap: Cap, used_up: int) -> str:

@@ -39,13 +39,32 @@ def eligible(
 
 def obstacles_of(
     entry: Communication, customer: Customer, flags: tuple[str, ...], expectation: Expectation
-) -> Iterator[Obstacle]:
-    """Everything that keeps a communication from suiting a customer."""
-    yield from unready(entry)
-    yield from _obstacles_of_dates(entry, customer.as_of)
-    yield from _obstacles_of_journey(entry, customer, flags)
-    yield from obstacles_of_moment(entry, customer.last_at, customer.as_of)
-    yield from _obstacles_of_numbers(entry, customer, expectation)
+) -> list[Obstacle]:
+    """Everything that keeps a communication from suiting a customer.
+
+    Most entries have no dates, no moment and no conditions; what they do not have is not asked.
+    """
+    found = list(unready(entry))
+    if entry.dated:
+        found += _obstacles_of_dates(entry, customer.as_of)
+    if customer.anonymous and entry.personal:
+        found.append(_STRANGER)
+    if customer.stage not in entry.stages:
+        found.append(_other_stage(entry.stages, customer.stage))
+    if entry.requires_flags and not any(flag in flags for flag in entry.requires_flags):
+        found.append(_flag_down(entry.requires_flags))
+    if flags:
+        found += [_flag_up(flag) for flag in entry.blocked_by_flags if flag in flags]
+    if entry.moment is not None:
+        found += obstacles_of_moment(entry, customer.last_at, customer.as_of)
+    for condition in entry.where:
+        value = _known(condition, customer, expectation)
+        if not condition.holds(value):
+            found.append(_unmet(condition, value, customer.as_of))
+    for factor in entry.prior.of:
+        if not _score_known(factor, expectation):
+            found.append(_score_missing(factor, expectation))
+    return found
 
 
 def unready(entry: Communication) -> Iterator[Obstacle]:
@@ -71,18 +90,7 @@ def _obstacles_of_dates(entry: Communication, as_of: int) -> Iterator[Obstacle]:
         yield Obstacle("dates", phrase("valid_until in catalog.toml is later than {day}", day=last))
 
 
-def _obstacles_of_journey(
-    entry: Communication, customer: Customer, flags: tuple[str, ...]
-) -> Iterator[Obstacle]:
-    if customer.anonymous and entry.personal:
-        yield Obstacle("visitor", phrase("the visitor is known by name"))
-    if customer.stage not in entry.stages:
-        yield _other_stage(entry.stages, customer.stage)
-    if entry.requires_flags and not set(entry.requires_flags) & set(flags):
-        yield _flag_down(entry.requires_flags)
-    for flag in entry.blocked_by_flags:
-        if flag in flags:
-            yield Obstacle("flag_blocks", phrase("flag {flag} is down", flag=flag))
+_STRANGER: Final = Obstacle("visitor", phrase("the visitor is known by name"))
 
 
 # Made once: every decision needs dozens of them, and wording is most of what they cost.
@@ -97,20 +105,24 @@ def _flag_down(wanted: tuple[str, ...]) -> Obstacle:
     return Obstacle("flag_required", phrase("flag {flag} is up", flag=_either(wanted)))
 
 
-def _obstacles_of_numbers(
-    entry: Communication, customer: Customer, expectation: Expectation
-) -> Iterator[Obstacle]:
-    for condition in entry.where:
-        value = _known(condition, customer, expectation)
-        if not condition.holds(value):
-            change = phrase("{condition} ({seen})", condition=condition.text, seen=_seen(value))
-            until = _met_at(condition, value, customer.as_of)
-            yield Obstacle("where", change) if until is None else Obstacle("where", change, until)
-    for factor in entry.prior.of:
-        if not _score_known(factor, expectation):
-            why = _why_not(factor, expectation)
-            change = phrase("{score} is known ({why})", score=factor, why=why)
-            yield Obstacle("score_missing", change)
+@lru_cache(maxsize=64)
+def _flag_up(flag: str) -> Obstacle:
+    return Obstacle("flag_blocks", phrase("flag {flag} is down", flag=flag))
+
+
+def _unmet(condition: Condition, value: float | None, as_of: int) -> Obstacle:
+    def words() -> str:
+        return phrase("{condition} ({seen})", condition=condition.text, seen=_seen(value))
+
+    until = _met_at(condition, value, as_of)
+    return Obstacle("where", words) if until is None else Obstacle("where", words, until)
+
+
+def _score_missing(factor: str, expectation: Expectation) -> Obstacle:
+    def words() -> str:
+        return phrase("{score} is known ({why})", score=factor, why=_why_not(factor, expectation))
+
+    return Obstacle("score_missing", words)
 
 
 def _met_at(condition: Condition, value: float | None, as_of: int) -> int | None:

@@ -401,7 +401,7 @@ def decision_columns(decision: Decision, circumstances: Circumstances) -> dict[s
         "selection_probability": decision.selection_probability,
         "probabilities": json.dumps(dict(decision.probabilities)),
         "effects": json.dumps([fields_of(candidate) for candidate in decision.ranked]),
-        "refusals": json.dumps([fields_of(refusal) for refusal in decision.refusals]),
+        "refusals": json.dumps([_refused(refusal) for refusal in decision.refusals]),
         "scores": json.dumps({name: fields_of(s) for name, s in expectation.scores.items()}),
         "reasons": json.dumps([fields_of(reason) for reason in expectation.reasons]),
         "stage": decision.stage,
@@ -419,6 +419,15 @@ def decision_columns(decision: Decision, circumstances: Circumstances) -> dict[s
     }
 
 
-def fields_of(record: Candidate | Refusal | Score | Reason | Consent) -> dict[str, object]:
+def fields_of(record: Candidate | Score | Reason | Consent) -> dict[str, object]:
     """A flat record as a table of its fields."""
     return {name: getattr(record, name) for name in record.__dataclass_fields__}
+
+
+def _refused(refusal: Refusal) -> dict[str, object]:
+    return {
+        "communication": refusal.communication,
+        "rule": refusal.rule,
+        "change": refusal.change,
+        "until": refusal.until,
+    }

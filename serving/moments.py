@@ -97,15 +97,13 @@ def obstacles_of_past(
     A step of a sequence comes after the step before it; a statement in a crisis only in one.
     """
     if entry.message_class == "crisis" and not ledger.pauses:
-        yield Obstacle("no_crisis", phrase("the crisis switch is turned on"))
+        yield _NO_CRISIS
     moment = entry.moment
     if moment is None or not moment.after:
         return
     start = _reached(moment.after, catalog, last_at, sent_at(ledger.contacts), as_of)
     if start is None:
-        yield Obstacle(
-            "sequence", phrase("{step} was sent, or its moment is over", step=moment.after)
-        )
+        yield _step_to_come(moment.after)
         return
     yield from _obstacles_since(moment, start, last_at, as_of)
 
@@ -151,27 +149,54 @@ def _obstacles_since(
     moment: Moment, start: Start, last_at: Mapping[str, int], as_of: int
 ) -> Iterator[Obstacle]:
     """Ended by something since, too early, or too late."""
-    again = phrase("the sequence begins")
-    if moment.trigger:
-        again = phrase("{event} happens again", event=_either(moment.trigger))
     ended_by = next((e for e in moment.cancel_on if last_at.get(e, -1) >= start.began_at), None)
     opens, closes = opens_at(moment, start), closes_at(moment, start)
     if ended_by is not None:
-        yield Obstacle(
-            "cancelled", phrase("{again} ({event} ended its moment)", again=again, event=ended_by)
-        )
+        yield _ended(moment, ended_by)
     elif as_of < opens:
-        change = phrase(
+        yield _too_early(moment, start, opens)
+    elif as_of >= closes:
+        yield _too_late(moment, closes)
+
+
+_NO_CRISIS: Final = Obstacle("no_crisis", phrase("the crisis switch is turned on"))
+
+
+def _step_to_come(step: str) -> Obstacle:
+    return Obstacle("sequence", lambda: phrase("{step} was sent, or its moment is over", step=step))
+
+
+def _ended(moment: Moment, event: str) -> Obstacle:
+    return Obstacle(
+        "cancelled",
+        lambda: phrase("{again} ({event} ended its moment)", again=_again(moment), event=event),
+    )
+
+
+def _too_early(moment: Moment, start: Start, opens: int) -> Obstacle:
+    def words() -> str:
+        return phrase(
             "it is {time} after {what}: {moment}",
             time=in_words(moment.delay),
             what=start.what,
             moment=time_words(opens),
         )
-        yield Obstacle("delay", change, opens)
-    elif as_of >= closes:
+
+    return Obstacle("delay", words, opens)
+
+
+def _too_late(moment: Moment, closes: int) -> Obstacle:
+    def words() -> str:
         over = time_words(closes)
-        change = phrase("{again} (its moment was over {moment})", again=again, moment=over)
-        yield Obstacle("moment_over", change)
+        return phrase("{again} (its moment was over {moment})", again=_again(moment), moment=over)
+
+    return Obstacle("moment_over", words)
+
+
+def _again(moment: Moment) -> str:
+    if not moment.trigger:
+        return phrase("the sequence begins")
+    return phrase("{event} happens again", event=_either(moment.trigger))
 
 
 def _reached(

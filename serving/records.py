@@ -1,6 +1,6 @@
 """The records that travel through a decision; all frozen, all named."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -187,7 +187,17 @@ class Customer:
     last_at: Mapping[str, int] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+# A text, or how it is made: hundreds of sentences are possible in a decision, and making them
+# takes longer than deciding.
+Words = str | Callable[[], str]
+
+
+def said(words: Words) -> str:
+    """The text, made now if it was not yet."""
+    return words if isinstance(words, str) else words()
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Refusal:
     """A candidate removed: by which rule first, and the whole change that would let it through.
 
@@ -197,8 +207,30 @@ class Refusal:
 
     communication: str
     rule: str
-    change: str
-    until: int | None = field(default=None, compare=False)
+    words: Words
+    until: int | None = None
+
+    @property
+    def change(self) -> str:
+        """What would have to be different, in words."""
+        if not isinstance(self.words, str):  # made once: it is answered and logged
+            object.__setattr__(self, "words", said(self.words))
+        return said(self.words)
+
+    def __repr__(self) -> str:
+        """With its words said."""
+        return f"Refusal{self._told()}"
+
+    def __eq__(self, other: object) -> bool:
+        """Whether both say the same."""
+        return isinstance(other, Refusal) and self._told() == other._told()
+
+    def __hash__(self) -> int:
+        """Of what is said."""
+        return hash(self._told())
+
+    def _told(self) -> tuple[str, str, str]:
+        return self.communication, self.rule, self.change
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from models.language import joined
-from serving.records import Refusal
+from serving.records import Refusal, Words, said
 
 TOGETHER: Final = "{these} and {that}"
 NEVER: Final = 2**62  # later than any date: time alone does not remove such an obstacle
@@ -17,15 +17,20 @@ class Obstacle:
 
     Attributes
     ----------
-    change : str
+    words : str, or how it is made
         What would be true if the rule said yes.
     until : int
         Microseconds UTC; `NEVER` where waiting does not help.
     """
 
     rule: str
-    change: str
+    words: Words
     until: int = NEVER
+
+    @property
+    def change(self) -> str:
+        """What would be true if the rule said yes, in words."""
+        return said(self.words)
 
 
 def refusal_of(communication: str, obstacles: Iterable[Obstacle]) -> Refusal | None:
@@ -37,16 +42,25 @@ def refusal_of(communication: str, obstacles: Iterable[Obstacle]) -> Refusal | N
     found = tuple(obstacles)
     if not found:
         return None
-    changes = joined(TOGETHER, [obstacle.change for obstacle in found])
-    until = max(obstacle.until for obstacle in found)
-    return Refusal(communication, found[0].rule, changes, None if until == NEVER else until)
+    first, *others = found
+    until = first.until
+    for obstacle in others:
+        until = max(until, obstacle.until)
+
+    def words() -> str:
+        return joined(TOGETHER, [obstacle.change for obstacle in found])
+
+    return Refusal(communication, first.rule, words, None if until == NEVER else until)
 
 
 def both(first: Refusal | None, then: Refusal | None) -> Refusal | None:
     """Two refusals of one communication as one, under the rule of the first."""
     if first is None or then is None:
         return then if first is None else first
-    change = joined(TOGETHER, (first.change, then.change))
     helps = first.until is not None and then.until is not None
     until = max(first.until or 0, then.until or 0) if helps else None
-    return Refusal(first.communication, first.rule, change, until)
+
+    def words() -> str:
+        return joined(TOGETHER, (first.change, then.change))
+
+    return Refusal(first.communication, first.rule, words, until)
