@@ -103,6 +103,10 @@ class BgNbd:
         """See `models.model.Model`."""
         return _shapley(self, rows, names)
 
+    def raw_log_odds(self, rows: FloatArray, names: tuple[str, ...]) -> FloatArray:
+        """Sum of the contributions, eight times faster than they are; shape (n,)."""
+        return _log_odds(self, _facts(self, rows, names))
+
     def silence_log_odds(self, seen: Purchases, window: float) -> FloatArray:
         """Log-odds of no purchase in the next `window`, shape (n,)."""
         power = self.r + seen.repeats
@@ -184,6 +188,10 @@ class ParetoNbd:
         """See `models.model.Model`."""
         return _shapley(self, rows, names)
 
+    def raw_log_odds(self, rows: FloatArray, names: tuple[str, ...]) -> FloatArray:
+        """Sum of the contributions, eight times faster than they are; shape (n,)."""
+        return _log_odds(self, _facts(self, rows, names))
+
     def silence_log_odds(self, seen: Purchases, window: float) -> FloatArray:
         """Log-odds of no purchase in the next `window`, shape (n,)."""
         m = self.r + seen.repeats
@@ -234,8 +242,7 @@ Btyd = BgNbd | ParetoNbd
 def _shapley(model: Btyd, rows: FloatArray, names: tuple[str, ...]) -> FloatArray:
     """What each of the three facts adds to the log-odds of a yes."""
     columns = [feature_column(names, feature) for feature in model.features]
-    reference = np.asarray(model.reference)
-    facts = np.where(np.isnan(rows[:, columns]), reference, rows[:, columns])
+    reference, facts = np.asarray(model.reference), _facts(model, rows, names)
     places = range(len(columns))
     said: dict[tuple[int, ...], FloatArray] = {}
     for size in range(len(columns) + 1):
@@ -251,6 +258,12 @@ def _shapley(model: Btyd, rows: FloatArray, names: tuple[str, ...]) -> FloatArra
                 after = tuple(sorted((*known, place)))
                 parts[:, column] += _WEIGHTS[len(known)] * (said[after] - said[known])
     return parts
+
+
+def _facts(model: Btyd, rows: FloatArray, names: tuple[str, ...]) -> FloatArray:
+    """The three facts of each row, shape (n, 3); those of the reference where one is missing."""
+    columns = [feature_column(names, feature) for feature in model.features]
+    return np.where(np.isnan(rows[:, columns]), np.asarray(model.reference), rows[:, columns])
 
 
 def _log_odds(model: Btyd, facts: FloatArray) -> FloatArray:

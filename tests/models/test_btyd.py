@@ -163,6 +163,8 @@ def rows() -> FloatArray:
 @pytest.mark.parametrize("model", [BG, PARETO])
 def test_contributions_are_shapley_values(model: Btyd) -> None:
     found = model.contributions(rows(), NAMES)
+    direct = model.raw_log_odds(rows(), NAMES)
+    np.testing.assert_allclose(direct, found.sum(axis=1), rtol=1e-10, atol=1e-12)
     reference = np.asarray(model.reference)
     assert found[:, 0].tolist() == [0.0] * 60
     assert found[:5, 1:-1].tolist() == [[0.0] * 3] * 5

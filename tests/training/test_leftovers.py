@@ -33,6 +33,7 @@ def home(tmp_path: Path) -> Home:
     return found
 
 
+@pytest.mark.timeout(3600)
 def test_a_training_killed_anywhere_leaves_the_champion_and_the_next_one_starts_clean(
     home: Home,
 ) -> None:
