@@ -10,13 +10,15 @@ import sys
 from typing import Final
 
 from lines import Bench, print_lines
-from scores import airline, cdnow, complete_journey, coupons, demo, telco
+from scores import airline, cdnow, challengers, complete_journey, coupons, demo, telco
 
 BENCHES: Final[dict[str, Bench]] = {
     complete_journey.NAME: complete_journey.complete_journey,
     demo.NAME: demo.demo,
     airline.NAME: airline.airline,
     cdnow.NAME: cdnow.cdnow,
+    challengers.NAME: challengers.challengers,
+    challengers.MEMBERSHIP: challengers.membership,
     coupons.NAME: coupons.coupons,
     telco.NAME: telco.telco,
 }
