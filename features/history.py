@@ -14,7 +14,7 @@ import numpy as np
 
 from features.consent import CONSENT_EVENTS, ConsentChange, consent_change
 from features.machines import marked
-from features.signals import DAY, EMPTY, Int64Array, SignalColumns, SignalLog
+from features.signals import CONTACT_EVENTS, DAY, EMPTY, Int64Array, SignalColumns, SignalLog
 from features.traits import TRAIT_EVENT, TraitChange, trait_changes
 
 # Columns of a part. The first thirteen are the canonical columns; times are microseconds UTC.
@@ -70,6 +70,22 @@ class DecisionSignal:
     communication: str
     selection_probability: float
     properties: str
+
+
+@dataclass(frozen=True, slots=True)
+class SentSignal:
+    """A message that somebody sent, as a signal tells it.
+
+    `sent_at` in microseconds UTC; `communication` and `category` are empty where the signal
+    names none.
+    """
+
+    customer_id: str
+    sent_at: int
+    event: str
+    channel: str
+    communication: str
+    category: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +214,22 @@ class History:
                 "order by occurred_at, customer_id, message_id"
             ).fetchall()
         return [DecisionSignal(*row) for row in found]
+
+    def sends(self, since: int, before: int) -> list[SentSignal]:
+        """Messages sent in [since, before), and known before its end; by customer and time."""
+        if not self.parts():
+            return []
+        named = {key.partition("/")[0] for key in CONTACT_EVENTS}
+        events = ", ".join(sql_text(event) for event in sorted(named))
+        with self._connection() as connection:
+            found = connection.execute(
+                "select customer_id, occurred_at, event, coalesce(channel, ''), "
+                "coalesce(communication, ''), coalesce(category, '') from history "
+                f"where event in ({events}) and occurred_at >= {int(since)} "
+                f"and occurred_at < {int(before)} and received_at < {int(before)} "
+                "order by customer_id, occurred_at, event, message_id"
+            ).fetchall()
+        return [SentSignal(*row) for row in found]
 
     @contextmanager
     def _connection(self) -> Iterator[duckdb.DuckDBPyConnection]:

@@ -114,7 +114,7 @@ def demand_of(decisions: Iterable[Decision], limits: Mapping[str, float], policy
                     taken.append(money_used(candidate.message_class, candidate.cost))
                 else:
                     taken.append(float(candidate.communication == limit))
-    columns = tuple(np.array(column) for column in zip(*rows, strict=True))
+    columns = np.array(rows, dtype=np.float64).reshape(-1, 5).T
     return Demand(
         starts=np.array(starts, dtype=np.int64),
         net=columns[0],

@@ -1,6 +1,5 @@
 """Decide for every customer and write one row each."""
 
-import csv
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -11,8 +10,6 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from features.home import Home
 from serving.answer import Json, Surroundings, answer, table
@@ -23,6 +20,7 @@ from serving.records import Candidate, Decision, Ledger
 from serving.store import Store
 from training.budget import MONEY, demand_of, market_prices
 from training.narrator import Narrator
+from training.row_file import Cell, require_writable, schema_of, write_rows
 
 SCORES: Final = (
     "churn_risk",
@@ -60,20 +58,14 @@ NUMBERS: Final = frozenset(
         *SCORES,
     }
 )
-# A spreadsheet takes a cell that begins with one of these for a formula.
-FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r")
+SCHEMA: Final = schema_of(COLUMNS, NUMBERS)
 
 TOGETHER: Final = 50  # decisions that share one disk sync; a caller waits some milliseconds
 
-Cell = str | float | None
 Row = dict[str, Cell]
 Answer = dict[str, Json]
 Answers = list[Answer]
 Last = Mapping[str, str]
-
-
-class WrongFile(ValueError):
-    """A file of decisions cannot be written under this name."""
 
 
 class Untrained(LookupError):
@@ -307,7 +299,7 @@ def ask_everyone(asking: Asking, out: Path, narrator: Narrator) -> Run:
                     counts[str(found["communication"])] += 1
                     yield row_of(found)
 
-        write_rows(rows(), out)
+        write_rows(rows(), out, SCHEMA)
         spent, currency = paying.purse.spent, engine.policy.currency
     return Run(dict(counts.most_common()), prices, budget, spent, currency)
 
@@ -352,63 +344,3 @@ def _cell(name: str, value: Json) -> Cell:
     if isinstance(value, list):
         return json.dumps(value, ensure_ascii=False)
     return float(str(value)) if name in NUMBERS else str(value)
-
-
-def write_rows(rows: Iterable[Row], path: Path) -> int:
-    """Write rows to a `.parquet` or `.csv` file; how many they were.
-
-    The file appears when it is whole: a stopped run leaves none.
-
-    Raises
-    ------
-    WrongFile
-        If the name ends in neither.
-    """
-    require_writable(path)
-    beside = path.with_name(f".{path.name}.part")
-    if path.suffix == ".csv":
-        count = _write_csv(rows, beside)
-    else:
-        table = pa.Table.from_pylist(list(rows), schema=_schema())
-        pq.write_table(table, beside)
-        count = table.num_rows
-    beside.replace(path)
-    return count
-
-
-def require_writable(path: Path) -> None:
-    """Refuse a name before any decision is made.
-
-    Raises
-    ------
-    WrongFile
-        If the name ends in neither `.parquet` nor `.csv`, or its folder is missing.
-    """
-    if path.suffix not in (".parquet", ".csv"):
-        raise WrongFile(
-            f"--out {path}: ends in '{path.suffix}'; must end in .parquet or .csv; rename it"
-        )
-    if not path.parent.is_dir():
-        raise WrongFile(f"--out {path}: no folder {path.parent}; make it first")
-
-
-def _write_csv(rows: Iterable[Row], path: Path) -> int:
-    count = 0
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, fieldnames=COLUMNS)
-        writer.writeheader()
-        for row in rows:
-            writer.writerow({name: _plain(value) for name, value in row.items()})
-            count += 1
-    return count
-
-
-def _plain(value: Cell) -> Cell:
-    """Text that no spreadsheet takes for a formula."""
-    if isinstance(value, str) and value.startswith(FORMULA_STARTS):
-        return f"'{value}"
-    return value
-
-
-def _schema() -> pa.Schema:
-    return pa.schema([(name, pa.float64() if name in NUMBERS else pa.string()) for name in COLUMNS])

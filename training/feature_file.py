@@ -11,7 +11,7 @@ from features.batch import feature_matrix
 from features.definitions import FEATURES
 from features.history import History
 from features.home import Home
-from training.everyone import require_writable
+from training.row_file import require_writable
 
 
 def write_features(home: Home, as_of: int, out: Path) -> tuple[int, int]:

@@ -14,7 +14,7 @@ from models.targets import Targets, load_targets
 from training.asked import asked, laid_out
 from training.contest import Rows
 from training.dataset import NothingToLearn, ScheduleRules
-from training.everyone import require_writable
+from training.row_file import require_writable
 
 CUSTOMER: Final = "customer_id"
 AS_OF: Final = "as_of"

@@ -13,10 +13,10 @@ from models.classifier import Forest
 from models.targets import InvalidTargets, load_targets
 from serving.policy import load_policy
 from training.dataset import NothingToLearn
-from training.everyone import WrongFile
 from training.fit import TrainingResult, TrainSettings, train
 from training.forest import BoosterSettings, Growth, directions, fit_forest
 from training.matrix import CLOCKS, FACTS, training_matrix, write_matrix
+from training.row_file import WrongFile
 
 Trained = tuple[Home, int]
 SCORES = ("churn_risk", "repurchase_likelihood", "promoter_likelihood")
