@@ -19,7 +19,7 @@ unexport PYTHONDONTWRITEBYTECODE
 UV := .tools/bin/uv
 BIN := .venv/bin
 
-.PHONY: demo test lint format install lock bench-models bench-decisions bench-scoring fuzz-bundles kills realism clean clean-demo
+.PHONY: demo test lint format install lock bench-models bench-decisions bench-scoring fuzz-bundles kills realism scenarios clean clean-demo
 .DEFAULT_GOAL := test
 
 demo: install
@@ -86,6 +86,10 @@ realism: install
 # Twenty trainings killed at twenty places, and what each leaves; `make test` kills five.
 kills: install
 	NEXTBEST_KILLS=20 $(BIN)/python -m pytest tests/training/test_leftovers.py
+
+# Which rows the stories in tests/scenarios show, and which none shows yet; writes docs/rows.md.
+scenarios: install
+	@$(BIN)/python tests/scenarios/report.py --write
 
 clean-demo:
 	rm -rf .nextbest-demo .nextbest-complete-journey

@@ -4,6 +4,7 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from difflib import get_close_matches
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -166,10 +167,15 @@ def made(kind: type[Made], table: Mapping[str, Any], place: str, file: str = "")
     return kind(**told, **({"file": file} if file else {}))
 
 
+@cache
+def _read(part: str) -> dict[str, Any]:
+    with (FOLDER / f"{part}.toml").open("rb") as file:
+        return tomllib.load(file)
+
+
 def _tables(kind: str) -> Iterator[tuple[str, dict[str, Any], str]]:
     for part in PARTS:
-        with (FOLDER / f"{part}.toml").open("rb") as file:
-            read = tomllib.load(file)
+        read = _read(part)
         strange = read.keys() - {"story", "count"}
         if strange:
             raise UnreadableStory(f"{part}.toml: {', '.join(sorted(strange))} is no story")

@@ -8,6 +8,7 @@ import json
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -114,7 +115,9 @@ def switch(world: World, then: Then) -> None:
         world.store.end_pause()
 
 
+@cache
 def surroundings() -> Surroundings:
+    """What stands in every answer."""
     return Surroundings(ABOUT, "EUR", load_languages((LOCALES,)))
 
 
@@ -214,6 +217,12 @@ def answer_wrong(world: World, then: Then, answer: Mapping[str, Any]) -> Iterato
         near = CHANCE if key == "selection_probability" else EUROS
         if number is not None and abs(answer[key] - number) > near:
             yield f"'{key}' should be {number}, but is {answer[key]}"
+    yield from rest_wrong(then, answer)
+    yield from list_wrong(then, answer)
+
+
+def rest_wrong(then: Then, answer: Mapping[str, Any]) -> Iterator[str]:
+    """What is neither a text, a moment nor a number."""
     if then.consent and answer["consent"]["basis"] != then.consent:
         yield f"consent should be {then.consent}, but is {answer['consent']}"
     if then.human is not None and answer["human"] != then.human:
@@ -222,7 +231,6 @@ def answer_wrong(world: World, then: Then, answer: Mapping[str, Any]) -> Iterato
         yield f"flags should be {list(then.flags)}, but are {answer['flags']}"
     if then.note not in answer["note"]:
         yield f"the note should say '{then.note}', but says '{answer['note']}'"
-    yield from list_wrong(then, answer)
 
 
 def plain(then: Then) -> dict[str, str]:
