@@ -380,6 +380,30 @@ def simulate(
 
 
 @app.command()
+def replay(
+    days: Annotated[int, typer.Option(help="How far back to look for messages sent.")] = 28,
+    out: Annotated[
+        Path | None, typer.Option(help="One row a message: a .parquet or .csv file.")
+    ] = None,
+    home: HomeOption = DEFAULT_HOME,
+    as_of: AsOfOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show your own past messages beside what we would have sent; sends and logs nothing."""
+    from training.apprentice import replay as look_again
+    from training.apprentice_words import replay_lines, replay_record, write_replay
+    from training.narrator import Narrator
+    from training.row_file import require_writable
+
+    if out is not None:
+        require_writable(out)
+    place = Home(home)
+    found = look_again(place, looked_from(place, as_of), days, Narrator(quiet=as_json))
+    wrote = [] if out is None else [f"wrote {write_replay(found, out):,} rows into {out}"]
+    show([*replay_lines(found), *wrote], replay_record(found), as_json)
+
+
+@app.command()
 def promote(
     bundle: BundleArgument = None,
     home: HomeOption = DEFAULT_HOME,
