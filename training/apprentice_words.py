@@ -64,6 +64,7 @@ def replay_record(found: Apprenticeship) -> dict[str, object]:
             "basis": "assumed",
             "messages": len(compared),
             "sent": _sum(one.sent_net for one in compared),
+            "sent_refused": _sum(one.sent_net for one in compared if one.rule),
             "ours": _sum(one.our_net for one in compared),
         },
         "refused": dict(_rules(found.rows)),
@@ -106,8 +107,8 @@ def _row(one: Beside) -> Row:
 def _about(found: Apprenticeship) -> Iterator[str]:
     customers = len({one.customer_id for one in found.rows})
     yield (
-        f"{found.sends:,} messages were sent from {time_text(found.since)} to "
-        f"{time_text(found.until)}; here are {len(found.rows):,} of them, to {customers:,} "
+        f"{found.sends:,} messages were sent from {time_text(found.since)[:10]} until before "
+        f"{time_text(found.until)[:10]}; here are {len(found.rows):,} of them, to {customers:,} "
         "customers, each beside what we would have sent at that moment. Nothing was sent or logged."
     )
     yield from found.notes
@@ -163,11 +164,16 @@ def _worth(found: Apprenticeship) -> Iterator[str]:
     if not compared:
         return
     theirs, ours = _sum(one.sent_net for one in compared), _sum(one.our_net for one in compared)
+    refused = [one for one in compared if one.rule]
     yield ""
     yield (
         f"Expected net of {len(compared):,} messages in the catalog, by what it states (assumed): "
-        f"theirs {theirs:+,.2f} {found.currency}, ours {ours:+,.2f}. It is our own yardstick, so "
-        "it proves nothing; an experiment would."
+        f"theirs {theirs:+,.2f} {found.currency}, {_sum(one.sent_net for one in refused):+,.2f} of "
+        f"it from {len(refused):,} that we would have refused; ours {ours:+,.2f}."
+    )
+    yield (
+        "That is the catalog's yardstick alone. Where effects were measured we chose by these, "
+        "and only an experiment tells who is right."
     )
 
 
@@ -205,7 +211,8 @@ def examples(rows: Sequence[Beside]) -> list[Beside]:
 
 
 def _told(one: Beside, currency: str) -> str:
-    start = f"{one.customer_id}, {time_text(one.sent_at)}, {one.stage}: they sent {one.sent}"
+    at = time_text(one.sent_at)[:16].replace("T", " ")
+    start = f"{one.customer_id}, {at}, {one.stage}: they sent {one.sent}"
     if one.agrees:
         said = "so would we"
     elif one.ours == NO_CONTACT:
