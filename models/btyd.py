@@ -131,7 +131,7 @@ class BgNbd:
         # A beta(a, b + x) is a beta(a, b + few) with the weight (1 - p) ** (x - few); one set of
         # nodes serves from each power of two to the next.
         bands = np.floor(np.log2(np.maximum(seen.repeats, 0.5)))
-        for band in np.unique(bands):
+        for band in set(bands.tolist()):
             same = bands == band
             few = 2.0**band if band >= 0 else 0.0
             p, weights = _beta_nodes(self.a, self.b + few)

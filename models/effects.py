@@ -12,7 +12,7 @@ which spans all communications, so that the difference of two effects has an hon
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import isnan
+from math import isnan, prod
 from typing import Final
 
 import numpy as np
@@ -183,7 +183,7 @@ class EffectModels:
         state : ndarray of float64, shape (n_state,)
             See `state_of`.
         """
-        x = terms_of(state[np.newaxis], self.state, self.terms)[0]
+        x = self._terms_at(state)
         k, d = self.coefficients.shape
         half = (self.covariance.reshape(k * d * k, d) @ x).reshape(k, d, k)
         return CustomerEffects(
@@ -203,7 +203,7 @@ class EffectModels:
         UnknownCommunication
             If nothing was measured of it.
         """
-        x = terms_of(state[np.newaxis], self.state, self.terms)[0]
+        x = self._terms_at(state)
         added = self.coefficients[self._place(name)] * x
         words = (" * ".join(term) or "1" for term in self.terms)
         return tuple(zip(words, added.tolist(), strict=True))
@@ -217,7 +217,7 @@ class EffectModels:
             If nothing was measured of it.
         """
         place = self._place(name)
-        x = terms_of(state[np.newaxis], self.state, self.terms)[0]
+        x = self._terms_at(state)
         block = self._block(place, place)
         error = float(np.sqrt(max(0.0, x @ block @ x)))
         return float(self.coefficients[place] @ x), error, int(self.evidence[place])
@@ -231,11 +231,16 @@ class EffectModels:
             If nothing was measured of one of them.
         """
         a, b = self._place(name), self._place(other)
-        x = terms_of(state[np.newaxis], self.state, self.terms)[0]
+        x = self._terms_at(state)
         crossed = self._block(a, b)
         variance = x @ (self._block(a, a) + self._block(b, b) - crossed - crossed.T) @ x
         value = (self.coefficients[a] - self.coefficients[b]) @ x
         return float(value), float(np.sqrt(max(0.0, variance)))
+
+    def _terms_at(self, state: FloatArray) -> FloatArray:
+        """As `terms_of` for one customer, and many times as fast; shape (d,)."""
+        known = dict(zip(self.state, state.tolist(), strict=True))
+        return np.array([prod([known[name] for name in term]) for term in self.terms], float)
 
     def _place(self, name: str) -> int:
         if name not in self.names:

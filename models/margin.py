@@ -13,6 +13,7 @@ from models.margin_kinds import (
     MarginForest,
     PurchaseMargin,
     column,
+    known_or_zero,
     product_parts,
 )
 from models.model import DamagedModel
@@ -102,7 +103,7 @@ class MarginModel:
             If one of the three features it needs is not among `names`.
         """
         watched = watched_days(rows, names)
-        earned = self.margin_rate * np.nan_to_num(column(rows, names, SPEND_FEATURE))
+        earned = self.margin_rate * known_or_zero(column(rows, names, SPEND_FEATURE))
         known = earned + self.prior_days * self.everyone_per_day
         # Nobody to learn from and nothing seen: worth nothing that we know of.
         days = np.maximum(watched + self.prior_days, 1.0)
@@ -171,4 +172,4 @@ class MarginModel:
 def watched_days(rows: FloatArray, names: tuple[str, ...]) -> FloatArray:
     """Days since the first order, at most 365; 0 for those who never ordered; shape (n,)."""
     days = column(rows, names, FIRST_ORDER_FEATURE)
-    return np.asarray(np.clip(np.nan_to_num(days, nan=0.0), 0.0, MEMORY_DAYS))
+    return np.asarray(np.minimum(np.maximum(known_or_zero(days), 0.0), MEMORY_DAYS))

@@ -4,7 +4,7 @@ import hashlib
 import math
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -29,6 +29,7 @@ from serving.communication import Condition as Condition
 from serving.communication import Moment as Moment
 from serving.communication import Prior as Prior
 from serving.records import CLASSES, FLAGS, NO_CONTACT
+from serving.refusals import Obstacle
 from serving.toml_table import Table, did_you_mean, read_toml
 
 SHIPPED: Final = Path(__file__).with_name("catalog.toml")
@@ -80,6 +81,27 @@ class InvalidCatalog(ValueError):
         super().__init__(first + rest)
 
 
+# Stage, flags, and whether the customer is a visitor.
+Where = tuple[str, tuple[str, ...], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What keeps an entry from all customers of a stage with certain flags.
+
+    Attributes
+    ----------
+    lacking : tuple of Obstacle
+        What the catalog itself lacks.
+    journey : tuple of Obstacle
+        What of the stage and the flags is in the way.
+    """
+
+    entry: Communication
+    lacking: tuple[Obstacle, ...]
+    journey: tuple[Obstacle, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Catalog:
     """All communications by name, in the order of the file, and the file's hash.
@@ -88,11 +110,17 @@ class Catalog:
     ----------
     events : tuple of str
         What moments wait for, or end by; `Customer.last_at` tells when each last happened.
+    standing : dict
+        What `serving.eligibility` has found out about stages and flags, for every entry at once;
+        they come in a few dozen combinations.
     """
 
     communications: Mapping[str, Communication]
     sha256: str
     events: tuple[str, ...] = ()
+    standing: dict[Where, tuple[Standing, ...]] = field(
+        init=False, compare=False, repr=False, default_factory=dict
+    )
 
     @property
     def endings(self) -> tuple[str, ...]:

@@ -65,8 +65,7 @@ def obstacles_now(
         alike = by_kind.get(kind)
         if alike is None:
             alike = by_kind[kind] = _of_kind(entry, now)
-        own = _of_its_own(entry, now)
-        found[entry.name] = (*alike.standing, *own, *_repeated(entry, now), *alike.timed)
+        found[entry.name] = (*alike.standing, *_of_its_own(entry, now), *alike.timed)
     return found
 
 
@@ -296,7 +295,7 @@ _RULES_OF_A_KIND: Final[tuple[_Rule, ...]] = (
 
 
 def _of_its_own(entry: Communication, now: _Now) -> Iterator[Obstacle]:
-    """A farewell that was said, too dear an offer, no free place, no money left."""
+    """Said for good, too dear an offer, no free place, no money left; last, sent a while ago."""
     ledger, most = now.ledger, entry.capacity_per_week
     if entry.stages == _AFTER_THE_END and entry.message_class != "marketing":
         yield from _said_before(entry, now)
@@ -306,6 +305,8 @@ def _of_its_own(entry: Communication, now: _Now) -> Iterator[Obstacle]:
         yield _no_place_left(most, ledger.taken[entry.name])
     if ledger.money_left is not None:
         yield from _no_money_left(entry, ledger.money_left)
+    if entry.name in now.last_sent:
+        yield from _repeated(entry, now)
 
 
 def _said_before(entry: Communication, now: _Now) -> Iterator[Obstacle]:

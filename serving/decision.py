@@ -9,7 +9,7 @@ number are given, so that every decision can be repeated and comes out the same.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from math import isnan
 from typing import Final
 
@@ -41,7 +41,7 @@ from serving.records import (
     Situation,
     Versions,
 )
-from serving.refusals import both, refusal_of
+from serving.refusals import Obstacles, refusal_of
 from serving.timing import timing_of_message, timing_of_silence
 
 __all__ = [
@@ -60,6 +60,8 @@ UNSCORED: Final = Expectation(scores={}, usual_margin=0.0)
 
 UNTRAINED: Final = phrase("no model has been trained yet; run `nextbest train`")
 
+NOTHING_LEFT_OUT: Final[Obstacles] = {}
+
 # How long a fallback holds: an hour spares a struggling service and loses no day.
 FALLBACK_HOLDS: Final = HOUR
 
@@ -76,10 +78,10 @@ class Proposal:
     ----------
     entries : tuple of Communication
         Those that suit the customer.
-    refusals : tuple of Refusal
+    unsuited : mapping of communication to obstacles
         Those that do not, and what would have to change.
-    left_out : tuple of Refusal
-        What the caller rules out; part of `refusals` as well.
+    left_out : mapping of communication to obstacles
+        What the caller rules out; part of `unsuited` as well.
     measured : CustomerEffects
         What communications were measured to do to customers like this one.
     """
@@ -88,8 +90,8 @@ class Proposal:
     expectation: Expectation
     flags: tuple[str, ...]
     entries: tuple[Communication, ...]
-    refusals: tuple[Refusal, ...]
-    left_out: tuple[Refusal, ...] = ()
+    unsuited: Obstacles
+    left_out: Obstacles = field(default_factory=dict)
     measured: CustomerEffects = NOTHING_MEASURED
 
 
@@ -112,7 +114,7 @@ def propose(
     customer: Customer,
     engine: Engine,
     objected: bool = False,
-    left_out: tuple[Refusal, ...] = (),
+    left_out: Obstacles = NOTHING_LEFT_OUT,
 ) -> Proposal:
     """What is likely to come, and which communications suit. The slow half; needs no lock.
 
@@ -120,14 +122,14 @@ def propose(
     ----------
     objected : bool
         Whether the customer objected to marketing: then no score is computed at all.
-    left_out : tuple of Refusal
+    left_out : mapping of communication to obstacles
         What the caller rules out.
     """
     expectation = UNSCORED if objected else expectation_of(customer, engine)
     flags = flags_up(customer.features, expectation, engine.policy)
-    entries, refusals = eligible(customer, flags, expectation, engine.catalog)
+    entries, unsuited = eligible(customer, flags, expectation, engine.catalog)
     measured = NOTHING_MEASURED if objected else effects_on(customer, expectation, engine)
-    return _narrowed(Proposal(customer, expectation, flags, entries, refusals, left_out, measured))
+    return _narrowed(Proposal(customer, expectation, flags, entries, unsuited, left_out, measured))
 
 
 def settle(proposal: Proposal, engine: Engine, ledger: Ledger, uniform: float) -> Decision:
@@ -272,42 +274,40 @@ def _allowed_now(
     A refusal names all that stands in the way of its communication: that it does not suit the
     customer, and whatever of the contact policy would stop it too.
     """
-    unsuited = {refusal.communication: refusal for refusal in proposal.refusals}
     customer, catalog = proposal.customer, engine.catalog
     entries, as_of = catalog.communications.values(), customer.as_of
     policy_says = obstacles_now(entries, ledger, engine.policy, as_of)
-    found = {
-        entry.name: (
+    sendable, refused, free_at = set(), [], []
+    for entry in entries:
+        unsuited = proposal.unsuited.get(entry.name, ())
+        held_back = (
             *policy_says[entry.name],
             *obstacles_of_past(entry, catalog, customer.last_at, ledger, as_of),
         )
-        for entry in entries
-    }
-    refused, free_at = [], []
-    for name, obstacles in found.items():
-        suits, sendable = unsuited.get(name), refusal_of(name, obstacles)
-        outranks = sendable is not None and sendable.rule in FOREMOST
-        refusal = both(sendable, suits) if outranks else both(suits, sendable)
+        outranks = held_back and held_back[0].rule in FOREMOST
+        obstacles = (*held_back, *unsuited) if outranks else (*unsuited, *held_back)
+        refusal = refusal_of(entry.name, obstacles)
+        if not held_back:
+            sendable.add(entry.name)
         if refusal is None:
             continue
         refused.append(refusal)
         if refusal.until is not None:
             free_at.append(refusal.until)
-    allowed = tuple(entry for entry in proposal.entries if not found[entry.name])
+    allowed = tuple(entry for entry in proposal.entries if entry.name in sendable)
     return allowed, tuple(refused), tuple(free_at)
 
 
 def _narrowed(proposal: Proposal) -> Proposal:
     """The proposal without what the caller rules out; those refusals name the caller first."""
-    left_out = {refusal.communication: refusal for refusal in proposal.left_out}
+    left_out, unsuited = proposal.left_out, proposal.unsuited
     if not left_out:
         return proposal
-    unsuited = {refusal.communication: refusal for refusal in proposal.refusals}
-    joined = {name: both(left_out.get(name), unsuited.get(name)) for name in left_out | unsuited}
+    names = dict.fromkeys((*left_out, *unsuited))
     return replace(
         proposal,
         entries=tuple(entry for entry in proposal.entries if entry.name not in left_out),
-        refusals=tuple(refusal for refusal in joined.values() if refusal is not None),
+        unsuited={name: (*left_out.get(name, ()), *unsuited.get(name, ())) for name in names},
     )
 
 
@@ -332,15 +332,15 @@ def _without_scores_or_marketing(proposal: Proposal, engine: Engine) -> Proposal
     """An objector is not scored, and whether marketing would suit is not asked: none is sent."""
     customer, listed = proposal.customer, engine.catalog.communications
     flags = (*flags_up(customer.features, UNSCORED, engine.policy), "objector")
-    entries, refusals = eligible(customer, flags, UNSCORED, engine.catalog)
-    others = tuple(each for each in refusals if not _is_marketing(listed[each.communication]))
+    entries, unsuited = eligible(customer, flags, UNSCORED, engine.catalog)
+    others = {name: each for name, each in unsuited.items() if not _is_marketing(listed[name])}
     return _narrowed(
         replace(
             proposal,
             expectation=UNSCORED,
             flags=flags,
             entries=entries,
-            refusals=others,
+            unsuited=others,
             measured=NOTHING_MEASURED,
         )
     )

@@ -1,7 +1,7 @@
 """The desk: one question about a customer in, one recorded answer out."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -17,8 +17,8 @@ from serving.decision import (
     propose,
     settle,
 )
-from serving.records import NO_CONTACT, Contact, Decision, Ledger, Refusal
-from serving.refusals import Obstacle, refusal_of
+from serving.records import NO_CONTACT, Contact, Decision, Ledger
+from serving.refusals import Obstacle, Obstacles
 from serving.store import Circumstances, Store
 from serving.toml_table import did_you_mean
 
@@ -275,23 +275,23 @@ def unawaited(catalog: Catalog, question: Question) -> str:
     )
 
 
-def outside_limits(catalog: Catalog, question: Question) -> tuple[Refusal, ...]:
-    """A refusal for each communication that the caller does not allow."""
-    left_out = []
-    for name, entry in catalog.communications.items():
-        obstacles = []
-        if question.channels and entry.channel not in question.channels:
-            change = phrase("the caller allows the channel {channel}", channel=entry.channel)
-            obstacles.append(Obstacle("caller_channels", change))
-        if question.trigger and not _waits_for(entry, question.trigger):
-            change = phrase("the caller does not ask about {trigger}", trigger=question.trigger)
-            obstacles.append(Obstacle("caller_trigger", change))
-        if name in question.exclude:
-            obstacles.append(Obstacle("caller_exclude", phrase("the caller does not exclude it")))
-        refusal = refusal_of(name, obstacles)
-        if refusal is not None:
-            left_out.append(refusal)
-    return tuple(left_out)
+def outside_limits(catalog: Catalog, question: Question) -> Obstacles:
+    """Why the caller does not allow communications; those that are allowed are not in it."""
+    found = {
+        entry.name: tuple(_limits(entry, question)) for entry in catalog.communications.values()
+    }
+    return {name: obstacles for name, obstacles in found.items() if obstacles}
+
+
+def _limits(entry: Communication, question: Question) -> Iterator[Obstacle]:
+    if question.channels and entry.channel not in question.channels:
+        change = phrase("the caller allows the channel {channel}", channel=entry.channel)
+        yield Obstacle("caller_channels", change)
+    if question.trigger and not _waits_for(entry, question.trigger):
+        change = phrase("the caller does not ask about {trigger}", trigger=question.trigger)
+        yield Obstacle("caller_trigger", change)
+    if entry.name in question.exclude:
+        yield Obstacle("caller_exclude", phrase("the caller does not exclude it"))
 
 
 def _waits_for(entry: Communication, occasion: str) -> bool:

@@ -36,7 +36,7 @@ def occasions_now(
         moment, start = entry.moment, start_of(entry, catalog, last_at, ledger, as_of)
         if moment is None or start is None:
             continue
-        if next(obstacles_of_past(entry, catalog, last_at, ledger, as_of), None) is None:
+        if not obstacles_of_past(entry, catalog, last_at, ledger, as_of):
             found[start.what] = max(opens_at(moment, start), found.get(start.what, 0))
     return dict(sorted(found.items(), key=lambda pair: (pair[1], pair[0])))
 

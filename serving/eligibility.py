@@ -1,18 +1,18 @@
 """Eligibility: whether we may ever send a communication to a customer like this one."""
 
 import datetime as dt
-from collections.abc import Iterator
-from functools import lru_cache
+from collections.abc import Iterator, Mapping
 from math import ceil, isnan
 from typing import Final
 
 from features.signals import DAY
 from models.expectation import Expectation
 from models.language import joined, phrase
-from serving.catalog import Catalog, Communication, Condition
+from serving.catalog import Catalog, Communication, Condition, Standing, Where
+from serving.catalog_keys import MONEY_FACTORS, PROBABILITY_FACTORS
 from serving.moments import obstacles_of_moment
-from serving.records import Customer, Refusal
-from serving.refusals import Obstacle, refusal_of
+from serving.records import Customer
+from serving.refusals import Obstacle, Obstacles
 
 # Features that grow, or fall, by one a day if nothing happens: waiting alone meets a condition.
 GROWING: Final = ("days_since_", "tenure_days")
@@ -21,50 +21,78 @@ FALLING: Final = ("subscription_days_left",)
 
 def eligible(
     customer: Customer, flags: tuple[str, ...], expectation: Expectation, catalog: Catalog
-) -> tuple[tuple[Communication, ...], tuple[Refusal, ...]]:
-    """Communications that suit the customer, and refusals of all others.
-
-    A refusal names the first rule that said no; its `change` lists everything that would have
-    to be different, so that the whole list is the nearest way in.
-    """
-    suited, refused = [], []
-    for entry in catalog.communications.values():
-        refusal = refusal_of(entry.name, obstacles_of(entry, customer, flags, expectation))
-        if refusal is None:
-            suited.append(entry)
+) -> tuple[tuple[Communication, ...], Obstacles]:
+    """Communications that suit the customer, and everything that keeps the others from it."""
+    unknown = _unknown_factors(expectation)
+    suited, unsuited = [], {}
+    for standing in _standing_for(catalog, (customer.stage, flags, customer.anonymous)):
+        found = _obstacles(standing, customer, expectation, unknown)
+        if found:
+            unsuited[standing.entry.name] = found
         else:
-            refused.append(refusal)
-    return tuple(suited), tuple(refused)
+            suited.append(standing.entry)
+    return tuple(suited), unsuited
 
 
 def obstacles_of(
     entry: Communication, customer: Customer, flags: tuple[str, ...], expectation: Expectation
-) -> list[Obstacle]:
-    """Everything that keeps a communication from suiting a customer.
+) -> tuple[Obstacle, ...]:
+    """Everything that keeps one communication from suiting a customer."""
+    standing = _standing_of(entry, (customer.stage, flags, customer.anonymous))
+    return _obstacles(standing, customer, expectation, _unknown_factors(expectation))
 
-    Most entries have no dates, no moment and no conditions; what they do not have is not asked.
-    """
-    found = list(unready(entry))
+
+def _obstacles(
+    standing: Standing,
+    customer: Customer,
+    expectation: Expectation,
+    unknown: Mapping[str, Obstacle],
+) -> tuple[Obstacle, ...]:
+    """What the catalog lacks, then dates, stage and flags, the moment, and the numbers."""
+    entry = standing.entry
+    found = [*standing.lacking]
     if entry.dated:
         found += _obstacles_of_dates(entry, customer.as_of)
-    if customer.anonymous and entry.personal:
-        found.append(_STRANGER)
-    if customer.stage not in entry.stages:
-        found.append(_other_stage(entry.stages, customer.stage))
-    if entry.requires_flags and not any(flag in flags for flag in entry.requires_flags):
-        found.append(_flag_down(entry.requires_flags))
-    if flags:
-        found += [_flag_up(flag) for flag in entry.blocked_by_flags if flag in flags]
+    found += standing.journey
     if entry.moment is not None:
         found += obstacles_of_moment(entry, customer.last_at, customer.as_of)
     for condition in entry.where:
         value = _known(condition, customer, expectation)
         if not condition.holds(value):
             found.append(_unmet(condition, value, customer.as_of))
-    for factor in entry.prior.of:
-        if not _score_known(factor, expectation):
-            found.append(_score_missing(factor, expectation))
+    if unknown:
+        found += [unknown[factor] for factor in entry.prior.of if factor in unknown]
+    return tuple(found)
+
+
+def _standing_for(catalog: Catalog, where: Where) -> tuple[Standing, ...]:
+    """What stage and flags say of every entry; worked out once for each combination."""
+    found = catalog.standing.get(where)
+    if found is None:
+        entries = catalog.communications.values()
+        found = catalog.standing[where] = tuple(_standing_of(entry, where) for entry in entries)
     return found
+
+
+def _standing_of(entry: Communication, where: Where) -> Standing:
+    return Standing(entry, tuple(unready(entry)), tuple(_obstacles_of_journey(entry, where)))
+
+
+def _obstacles_of_journey(entry: Communication, where: Where) -> Iterator[Obstacle]:
+    stage, flags, anonymous = where
+    if anonymous and entry.personal:
+        yield Obstacle("visitor", phrase("the visitor is known by name"))
+    if stage not in entry.stages:
+        wanted = _either(entry.stages)
+        yield Obstacle(
+            "stage", phrase("stage is {wanted}, not {stage}", wanted=wanted, stage=stage)
+        )
+    if entry.requires_flags and not set(entry.requires_flags) & set(flags):
+        wanted = _either(entry.requires_flags)
+        yield Obstacle("flag_required", phrase("flag {flag} is up", flag=wanted))
+    for flag in entry.blocked_by_flags:
+        if flag in flags:
+            yield Obstacle("flag_blocks", phrase("flag {flag} is down", flag=flag))
 
 
 def unready(entry: Communication) -> Iterator[Obstacle]:
@@ -90,32 +118,22 @@ def _obstacles_of_dates(entry: Communication, as_of: int) -> Iterator[Obstacle]:
         yield Obstacle("dates", phrase("valid_until in catalog.toml is later than {day}", day=last))
 
 
-_STRANGER: Final = Obstacle("visitor", phrase("the visitor is known by name"))
-
-
-# Made once: every decision needs dozens of them, and wording is most of what they cost.
-@lru_cache(maxsize=1024)
-def _other_stage(wanted: tuple[str, ...], stage: str) -> Obstacle:
-    change = phrase("stage is {wanted}, not {stage}", wanted=_either(wanted), stage=stage)
-    return Obstacle("stage", change)
-
-
-@lru_cache(maxsize=1024)
-def _flag_down(wanted: tuple[str, ...]) -> Obstacle:
-    return Obstacle("flag_required", phrase("flag {flag} is up", flag=_either(wanted)))
-
-
-@lru_cache(maxsize=64)
-def _flag_up(flag: str) -> Obstacle:
-    return Obstacle("flag_blocks", phrase("flag {flag} is down", flag=flag))
-
-
 def _unmet(condition: Condition, value: float | None, as_of: int) -> Obstacle:
     def words() -> str:
         return phrase("{condition} ({seen})", condition=condition.text, seen=_seen(value))
 
     until = _met_at(condition, value, as_of)
     return Obstacle("where", words) if until is None else Obstacle("where", words, until)
+
+
+def _unknown_factors(expectation: Expectation) -> dict[str, Obstacle]:
+    """The factors of stated effects that are not known of this customer."""
+    factors = (*MONEY_FACTORS, *PROBABILITY_FACTORS)
+    return {
+        factor: _score_missing(factor, expectation)
+        for factor in factors
+        if not _score_known(factor, expectation)
+    }
 
 
 def _score_missing(factor: str, expectation: Expectation) -> Obstacle:

@@ -4,7 +4,7 @@ A moment rests on signals and on what was sent, never on a plan that somebody wr
 signal that comes late, twice or out of order, or a restart, cannot leave a wrong plan behind.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
@@ -77,35 +77,34 @@ def closes_at(moment: Moment, start: Start) -> int:
 
 def obstacles_of_moment(
     entry: Communication, last_at: Mapping[str, int], as_of: int
-) -> Iterator[Obstacle]:
+) -> tuple[Obstacle, ...]:
     """Why the time of an entry that waits for events has not come."""
     moment = entry.moment
     if moment is None or moment.after:
-        return
+        return ()
     start = started(moment, last_at)
     if start is None:
-        yield _not_happened(moment.trigger)
-        return
-    yield from _obstacles_since(moment, start, last_at, as_of)
+        return (_not_happened(moment.trigger),)
+    return _obstacles_since(moment, start, last_at, as_of)
 
 
 def obstacles_of_past(
     entry: Communication, catalog: Catalog, last_at: Mapping[str, int], ledger: Ledger, as_of: int
-) -> Iterator[Obstacle]:
+) -> tuple[Obstacle, ...]:
     """What in the past of a customer, read under the lock, stands in the way of an entry.
 
     A step of a sequence comes after the step before it; a statement in a crisis only in one.
     """
-    if entry.message_class == "crisis" and not ledger.pauses:
-        yield _NO_CRISIS
     moment = entry.moment
+    found: tuple[Obstacle, ...] = ()
+    if entry.message_class == "crisis" and not ledger.pauses:
+        found = (_NO_CRISIS,)
     if moment is None or not moment.after:
-        return
+        return found
     start = _reached(moment.after, catalog, last_at, sent_at(ledger.contacts), as_of)
     if start is None:
-        yield _step_to_come(moment.after)
-        return
-    yield from _obstacles_since(moment, start, last_at, as_of)
+        return (*found, _step_to_come(moment.after))
+    return (*found, *_obstacles_since(moment, start, last_at, as_of))
 
 
 def sent_at(contacts: Iterable[Contact]) -> Mapping[str, int]:
@@ -147,16 +146,15 @@ def in_words(length: int) -> Quantity:
 
 def _obstacles_since(
     moment: Moment, start: Start, last_at: Mapping[str, int], as_of: int
-) -> Iterator[Obstacle]:
+) -> tuple[Obstacle, ...]:
     """Ended by something since, too early, or too late."""
-    ended_by = next((e for e in moment.cancel_on if last_at.get(e, -1) >= start.began_at), None)
+    for event in moment.cancel_on:
+        if last_at.get(event, -1) >= start.began_at:
+            return (_ended(moment, event),)
     opens, closes = opens_at(moment, start), closes_at(moment, start)
-    if ended_by is not None:
-        yield _ended(moment, ended_by)
-    elif as_of < opens:
-        yield _too_early(moment, start, opens)
-    elif as_of >= closes:
-        yield _too_late(moment, closes)
+    if as_of < opens:
+        return (_too_early(moment, start, opens),)
+    return (_too_late(moment, closes),) if as_of >= closes else ()
 
 
 _NO_CRISIS: Final = Obstacle("no_crisis", phrase("the crisis switch is turned on"))

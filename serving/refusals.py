@@ -1,6 +1,6 @@
 """Refusals: why a communication may not be sent, and everything that would have to change."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -33,6 +33,10 @@ class Obstacle:
         return said(self.words)
 
 
+# What stands in the way of communications, by their names.
+Obstacles = Mapping[str, tuple[Obstacle, ...]]
+
+
 def refusal_of(communication: str, obstacles: Iterable[Obstacle]) -> Refusal | None:
     """The refusal that all obstacles make together; None if there is none.
 
@@ -51,16 +55,3 @@ def refusal_of(communication: str, obstacles: Iterable[Obstacle]) -> Refusal | N
         return joined(TOGETHER, [obstacle.change for obstacle in found])
 
     return Refusal(communication, first.rule, words, None if until == NEVER else until)
-
-
-def both(first: Refusal | None, then: Refusal | None) -> Refusal | None:
-    """Two refusals of one communication as one, under the rule of the first."""
-    if first is None or then is None:
-        return then if first is None else first
-    helps = first.until is not None and then.until is not None
-    until = max(first.until or 0, then.until or 0) if helps else None
-
-    def words() -> str:
-        return joined(TOGETHER, (first.change, then.change))
-
-    return Refusal(first.communication, first.rule, words, until)

@@ -8,6 +8,7 @@ from serving.catalog import Catalog
 from serving.eligibility import eligible
 from serving.engine import Engine
 from serving.records import Customer, Refusal
+from serving.refusals import Obstacle, refusal_of
 
 CustomerMaker = Callable[..., Customer]
 
@@ -24,8 +25,14 @@ def expectation(churn: float | None = 0.3, note: str = "") -> Expectation:
 def refusals_of(
     customer: Customer, engine: Engine, flags: tuple[str, ...] = (), told: Expectation | None = None
 ) -> dict[str, Refusal]:
-    _, refused = eligible(customer, flags, told or expectation(), engine.catalog)
-    return {refusal.communication: refusal for refusal in refused}
+    _, unsuited = eligible(customer, flags, told or expectation(), engine.catalog)
+    return {name: made(name, obstacles) for name, obstacles in unsuited.items()}
+
+
+def made(name: str, obstacles: tuple[Obstacle, ...]) -> Refusal:
+    refusal = refusal_of(name, obstacles)
+    assert refusal is not None
+    return refusal
 
 
 def test_active_customer_gets_what_suits_the_stage(regular: Customer, rule_engine: Engine) -> None:
@@ -115,9 +122,10 @@ def test_unreviewed_prior_is_never_eligible(regular: Customer, rule_engine: Engi
         ("somewhere", "its prior in catalog.toml is marked reviewed = true"),
     ):
         catalog = _with_prior(rule_engine.catalog, "newsletter", source)
-        suited, refused = eligible(regular, (), expectation(), catalog)
+        suited, unsuited = eligible(regular, (), expectation(), catalog)
         assert "newsletter" not in {entry.name for entry in suited}
-        assert Refusal("newsletter", "not_reviewed", change) in refused
+        found = made("newsletter", unsuited["newsletter"])
+        assert found == Refusal("newsletter", "not_reviewed", change)
 
 
 def test_visitor_sees_only_what_is_the_same_for_all(
@@ -130,9 +138,9 @@ def test_visitor_sees_only_what_is_the_same_for_all(
     assert not any(entry.personal for entry in suited)
     personal = {e.name for e in rule_engine.catalog.communications.values() if e.personal}
     refused_as_personal = {
-        refusal.communication
-        for refusal in refused
-        if "the visitor is known by name" in refusal.change
+        name
+        for name, obstacles in refused.items()
+        if "the visitor is known by name" in [obstacle.change for obstacle in obstacles]
     }
     assert refused_as_personal == personal
 
