@@ -128,6 +128,22 @@ def test_a_reader_of_the_truth_is_seen() -> None:
     assert readers_of_truth("x = 1\nread_table(home.truth / 'people.parquet')") == [2]
 
 
+# Who may know what is true of the demo company's people, and who may ask those who know.
+KNOW_THE_TRUTH = ("training.simulator.effects", "training.simulator.living")
+ASK_FOR_IT = ("training.simulate", "training.simulate_truth")
+MAY_KNOW = {"training/simulate.py", "training/simulate_truth.py"}
+MAY_ASK = {*MAY_KNOW, "training/simulate_words.py", "nextbest.py"}
+
+
+def test_only_the_simulation_knows_true_effects() -> None:
+    for path in [*sources(), ROOT / "nextbest.py"]:
+        name, imported = str(path.relative_to(ROOT)), imports_of(path)
+        if not name.startswith("training/simulator/") and name not in MAY_KNOW:
+            assert not imported & set(KNOW_THE_TRUTH), name
+        if name not in MAY_ASK:
+            assert not imported & set(ASK_FOR_IT), name
+
+
 def test_no_file_is_an_attic() -> None:
     attics = {"utils.py", "util.py", "helpers.py", "common.py", "base.py", "misc.py", "manager.py"}
     assert not attics & {path.name for path in sources()}

@@ -18,13 +18,13 @@ from training.simulate_words import simulation_lines, simulation_record
 from training.simulator import living
 
 QUIET = Narrator(quiet=True)
-WANTED = Wanted(months=2, people=220, seed=4)
+WANTED = Wanted(months=2, people=180, seed=4)
 
 
 @pytest.fixture(scope="module")
 def ran(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(living, "HISTORY_DAYS", 300)
+        patch.setattr(living, "HISTORY_DAYS", 270)
         yield run_in(tmp_path_factory.mktemp("months"), WANTED, QUIET)
 
 
@@ -97,8 +97,6 @@ def test_kinds_and_arms_add_up(ran, found) -> None:
     could = (policy.probabilities[:, 1:] > 0).any(axis=1)
     assert sum(one.decisions for one in found.kinds) == could.sum()
     assert sum(one.decisions for one in found.arms) == len(ran.decided)
-    dogs = next(one for one in found.kinds if one.name == "sleeping dogs")
-    assert dogs.value <= 0
     held = next(one for one in found.arms if one.name == "holdout")
     assert (held.contacts, held.true) == (0.0, 0.0)
     by_stage = sum(n for counts in found.mix.values() for n in counts.values())

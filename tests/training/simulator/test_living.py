@@ -1,5 +1,7 @@
 """The living company: the demo company until the handover, then its own additions, and no more."""
 
+from dataclasses import replace
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -12,14 +14,21 @@ from training.simulator.effects import COMMUNICATIONS, true_effects
 from training.simulator.living import MONTH_DAYS, founded
 from training.simulator.signals import FILES
 
-PEOPLE = 150
+PEOPLE, HISTORY = 120, 250
 
 
 @pytest.fixture(scope="module")
-def short_history():
+def company():
+    """At the handover."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(living, "HISTORY_DAYS", 280)
-        yield 280
+        patch.setattr(living, "HISTORY_DAYS", HISTORY)
+        yield founded(np.random.default_rng(8), PEOPLE, 0, 1.0)
+
+
+@pytest.fixture(scope="module")
+def news(company):
+    """What was heard until the handover."""
+    return company.news()
 
 
 def told(table: pa.Table) -> list[tuple[object, ...]]:
@@ -28,11 +37,9 @@ def told(table: pa.Table) -> list[tuple[object, ...]]:
     return sorted(repr(sorted(one.items())) for one in rows)
 
 
-def test_until_the_handover_it_is_the_demo_company(short_history) -> None:
+def test_until_the_handover_it_is_the_demo_company(news) -> None:
     """Scanners draw from a stream of their own: all but their signals is as it would be."""
-    company = founded(np.random.default_rng(8), PEOPLE, 0, 1.0)
-    demo = simulate_company(np.random.default_rng(8), CompanySize(PEOPLE, short_history))
-    news = company.news()
+    demo = simulate_company(np.random.default_rng(8), CompanySize(PEOPLE, HISTORY))
     for name in FILES:
         if name != "email":
             assert told(news[name]) == told(demo.signals[name])
@@ -42,9 +49,8 @@ def test_until_the_handover_it_is_the_demo_company(short_history) -> None:
     assert all("Email Opened" in one or "Email Link Clicked" in one for one in extra)
 
 
-def test_news_are_told_once_and_in_time(short_history) -> None:
-    company = founded(np.random.default_rng(8), PEOPLE, 1, 1.0)
-    first, handover = company.news(), company.now
+def test_news_are_told_once_and_in_time(company, news) -> None:
+    first, handover = news, company.now
     company.live(MONTH_DAYS)
     second = company.news()
     assert company.now == handover + MONTH_DAYS * DAY
@@ -60,8 +66,7 @@ def test_news_are_told_once_and_in_time(short_history) -> None:
     assert "pilot" not in second
 
 
-def test_scanners_open_within_seconds_of_the_sending(short_history) -> None:
-    company = founded(np.random.default_rng(8), PEOPLE, 0, 1.0)
+def test_scanners_open_within_seconds_of_the_sending(company) -> None:
     email = company.shop.book.entries["email"]
     sent = {
         (int(who), int(at))
@@ -101,9 +106,9 @@ def test_strength_scales_what_communications_do() -> None:
     assert (none.value[:, others] == 0).all()
 
 
-def test_drift_sets_in_at_the_handover(short_history) -> None:
-    company = founded(np.random.default_rng(8), PEOPLE, 2, 0.5)
-    assert (company.strength_today() == 0.5).all()
-    company.shop.day += 2 * MONTH_DAYS
-    np.testing.assert_allclose(company.strength_today(), 0.5 * (1 + 2 * company.tilt))
+def test_drift_sets_in_at_the_handover(company) -> None:
+    start = replace(company, shop=replace(company.shop, day=HISTORY))
+    assert (start.strength_today() == 1.0).all()
+    later = replace(company, shop=replace(company.shop, day=HISTORY + 2 * MONTH_DAYS))
+    np.testing.assert_allclose(later.strength_today(), 1 + 2 * company.tilt)
     assert 0 < np.abs(company.tilt).max() <= living.DRIFT_A_MONTH
