@@ -183,7 +183,8 @@ def judged(ran: Ran) -> Judged:
 
 def _estimates(ran: Ran, told: LoggedDecisions) -> tuple[tuple[Estimated, ...], tuple[str, ...]]:
     mine = ran.decided.of_arm("policy")
-    found, notes = [_expected(ran, mine)], []
+    found = [_expected(ran, mine)]
+    notes: list[str] = []
     by_lot, said = _by_lot(ran, told, mine)
     found.append(by_lot)
     notes.extend(said)
@@ -304,7 +305,7 @@ def _by_risk(mine: Decided, best: Int64Array) -> Int64Array:
 def _kinds(mine: Decided) -> Iterator[Kind]:
     """By what the best message would truly do, among those who may get one."""
     allowed = mine.probabilities > 0
-    here = mine.at_rows(allowed[:, 1:].any(axis=1))
+    here = mine.at_rows(np.asarray(allowed[:, 1:].any(axis=1)))
     could = np.where(here.probabilities > 0, here.value, -np.inf).max(axis=1)
     dogs = here.sleeping_dog & ~here.left
     moved = ~dogs & (could >= WORTH_IT)
