@@ -241,8 +241,7 @@ def contacts_in_signals(
         contact = Contact(at=int(signals.occurred_at[i]), channel=channel)
         named = by_code.get(int(signals.category[i]))
         if named is not None:
-            known_as = {"message_class": named.message_class, "communication": named.name}
-            contact = replace(contact, **known_as)
+            contact = replace(contact, message_class=named.message_class, communication=named.name)
         found.append(contact)
     return tuple(found)
 

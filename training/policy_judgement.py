@@ -120,8 +120,8 @@ def judged(evidence: Evidence, rng: np.random.Generator, margin: float = 0.0) ->
     if len(np.unique(log.customer)) < 2:
         nothing = Overlap(len(log), 0.0, 1.0, 0.0)
         said = "; ".join(nothing.refusals())
-        gates = (Gate("overlap", False, said),)
-        return Judgement(None, None, None, None, None, (nothing, nothing), gates)
+        refused = (Gate("overlap", False, said),)
+        return Judgement(None, None, None, None, None, (nothing, nothing), refused)
     worth = Worth(cross_fitted(log, rng), evidence.cost)
     overlaps = overlap(log, evidence.new), overlap(log, evidence.current)
     gain = difference(log, evidence.new, evidence.current, worth)
