@@ -20,7 +20,7 @@ from features.signals import ABSENT, DAY, SignalColumns, SignalLog, code
 from models.bundle import Bundle
 from models.bundle_files import load_bundle, write_bundle
 from models.classifier import Calibration, Classifier, Forest
-from models.targets import CHURN, REPURCHASE, load_targets
+from models.targets import CHURN, REPURCHASE, Targets, load_targets
 from training.asked import LaidOut, laid_out
 from training.comparison import Comparison, compared
 from training.dataset import TrainingTable
@@ -59,14 +59,14 @@ def shop(people: int, seed: int) -> SignalLog:
     return SignalLog(tuple(f"c{number:04}" for number in range(people)), starts, columns)
 
 
-def history_of(log: SignalLog, as_of: int = END) -> LaidOut:
+def history_of(log: SignalLog, targets: Targets = SETTINGS.targets, as_of: int = END) -> LaidOut:
     """The shop's history, laid out for training at `as_of`."""
-    return laid_out(log, FEATURES, SETTINGS.targets, SETTINGS.schedule, as_of)
+    return laid_out(log, FEATURES, targets, SETTINGS.schedule, as_of)
 
 
-def trained(history: LaidOut, settings: TrainSettings = SETTINGS, as_of: int = END) -> Bundle:
+def trained(history: LaidOut, targets: Targets = SETTINGS.targets, as_of: int = END) -> Bundle:
     """The bundle of a training on a history, spoilt or not."""
-    return train_on(history, settings, as_of).bundle
+    return train_on(history, replace(SETTINGS, targets=targets), as_of).bundle
 
 
 def part(table: TrainingTable, where: NDArray[np.bool_] | NDArray[np.int64]) -> TrainingTable:
@@ -97,11 +97,11 @@ def judged(champion: Bundle, challenger: Bundle, log: SignalLog, folder: Path) -
 # Good ones
 
 
-def weak_champion(history: LaidOut) -> Bundle:
+def weak_champion(history: LaidOut, targets: Targets = SETTINGS.targets) -> Bundle:
     """A champion that learned from every tenth customer: clearly worse by construction."""
     table = history.table
     kept = (table.customers % 10 == 0) | table.test
-    return trained(replace(history, table=part(table, kept)))
+    return trained(replace(history, table=part(table, kept)), targets)
 
 
 # Bad ones: spoilt histories
@@ -223,21 +223,21 @@ def memorising(log: SignalLog, good: Bundle) -> Bundle:
     return replace(good, classifiers=classifiers, metrics=metrics)
 
 
-def stale(log: SignalLog) -> Bundle:
+def stale(log: SignalLog, good: Bundle) -> Bundle:
     """Looked from a hundred days before the end."""
     as_of = END - 100 * DAY
-    return trained(history_of(log, as_of), as_of=as_of)
+    return trained(history_of(log, good.targets, as_of), good.targets, as_of)
 
 
 # Bad ones: spoilt bundles
 
 
 def overconfident(good: Bundle) -> Bundle:
-    """Twice the log-odds: 80 % becomes 94."""
+    """Four times the log-odds: 80 % becomes 99.6."""
     return replace(
         good,
         classifiers={
-            name: replace(each, calibration=Calibration(2.0 * each.calibration.slope, 0.0))
+            name: replace(each, calibration=Calibration(4.0 * each.calibration.slope, 0.0))
             for name, each in good.classifiers.items()
         },
     )
@@ -290,7 +290,7 @@ class Kind:
 
 
 def _history(spoil: Callable[[LaidOut], LaidOut]) -> Callable[[SignalLog, Bundle], Bundle]:
-    return lambda log, good: trained(spoil(history_of(log)))
+    return lambda log, good: trained(spoil(history_of(log, good.targets)), good.targets)
 
 
 def _bundle(spoil: Callable[[Bundle], Bundle]) -> Callable[[SignalLog, Bundle], Bundle]:
@@ -312,7 +312,7 @@ KINDS: Final[Mapping[str, Kind]] = {
     "oversampled": Kind(_history(oversampled), (f"{CHURN}: calibration",)),
     "one slice only": Kind(_history(one_slice), (_ROWS,)),
     "memorising": Kind(memorising, (f"{CHURN}: membership inference",)),
-    "stale data": Kind(lambda log, good: stale(log), ("data: age",)),
+    "stale data": Kind(stale, ("data: age",)),
     "overconfident": Kind(_bundle(overconfident), (f"{CHURN}: calibration slope",)),
     "swapped targets": Kind(_bundle(swapped_targets), (_LOSS, _OWN)),
     "a missing score": Kind(_bundle(missing_score), (f"{CHURN}: still scored",)),

@@ -55,14 +55,20 @@ def _bad(people: int, folder: Path) -> Line:
     log = bad.shop(people, 1)
     history = bad.history_of(log)
     champion, good = bad.weak_champion(history), bad.trained(history)
-    let_through = [
-        name
-        for name, kind in bad.KINDS.items()
-        if bad.judged(champion, kind.make(log, good), log, folder).passed
-    ]
+    let_through, otherwise = list[str](), list[str]()
+    for name, kind in bad.KINDS.items():
+        found = bad.judged(champion, kind.make(log, good), log, folder)
+        refused = {gate.name for gate in found.gates if not gate.passed}
+        if found.passed:
+            let_through.append(name)
+        elif not set(kind.refused_by) <= refused:
+            otherwise.append(name)
+    said = ", ".join(let_through) or "none"
+    if otherwise:
+        said += f"; refused, but by other gates than named: {', '.join(otherwise)}"
     return Line(
         NAME, f"bad challengers of {len(bad.KINDS)} kinds", "promoted", float(len(let_through)),
-        0.0, False, note=", ".join(let_through) or "each refused by the gates named for it",
+        0.0, False, note=f"promoted: {said}",
     )  # fmt: skip
 
 
