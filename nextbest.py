@@ -497,7 +497,7 @@ def explain(
 ) -> None:
     """Say in words why this customer would get this communication, and what was refused."""
     from training.customer_file import write_customer_file
-    from training.everyone import Asking, ask_one
+    from training.everyone import Asking, ask_why
     from training.words import explanation
 
     place = Home(home)
@@ -506,7 +506,7 @@ def explain(
         write_customer_file(customer, place, at, page)
         show([f"wrote {page}"], {"wrote": str(page)}, as_json)
         return
-    found = ask_one(customer, Asking(place, at, logs=False, seed=0))
+    found = ask_why(customer, Asking(place, at, logs=False, seed=0))
     show(explanation(found), found, as_json)
 
 
@@ -538,6 +538,8 @@ def pause(  # noqa: PLR0913 - each is an option of the command
         raise WrongUse(
             "pause: give --reason to hold back, or --off [--number N] to let go; not both"
         )
+    if off and (allow or {channel, stage, flag} != {"any"}):
+        raise WrongUse("pause: --off takes --number N, or nothing for all; nothing was turned off")
     if reason is None and not off and (allow or {channel, stage, flag} != {"any"}):
         raise WrongUse("pause: no --reason; say in a few words why, it stands in every refusal")
     Home(home).about()

@@ -23,7 +23,7 @@ from serving.batch_calls import decide_batch
 from serving.console.pages import Console
 from serving.console.session import Sessions, secret_of
 from serving.decision import fallback
-from serving.desk import Question, answer_to
+from serving.desk import Question, answer_to, is_offered
 from serving.due_calls import due
 from serving.event_calls import MOST_ITEMS, keep_outcome, take_events
 from serving.pause_calls import pause, pauses
@@ -276,14 +276,18 @@ def standing_or_new(service: Service, question: Question) -> bytes:
     different limits do not send two messages.
     """
     store, customer_id = service.store, question.customer_id
-    # An order, or a complaint, ends what was decided before it.
-    since = store.ended_at(customer_id, service.champion.last.engine.catalog) + 1
+    catalog = service.champion.current().engine.catalog
+    # An order, or a complaint, ends what was decided before it. In a home that looks from an
+    # earlier day, what was heard since is not known yet, and ends nothing decided on that day.
+    since = min(store.ended_at(customer_id, catalog) + 1, question.as_of)
     question = replace(question, since=since)
     standing = store.standing(customer_id, question.as_of, question.scope, since)
     if standing is None and question.channels:
         unlimited = store.standing(customer_id, question.as_of, since=since)
         if unlimited is not None and json.loads(unlimited)["channel"] in question.channels:
             standing = unlimited
+    if standing is not None and not is_offered(standing, catalog):
+        question, standing = replace(question, reuses_standing=False), None
     return decided(service, question) if standing is None else standing
 
 

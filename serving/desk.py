@@ -294,6 +294,16 @@ def _limits(entry: Communication, question: Question) -> Iterator[Obstacle]:
         yield Obstacle("caller_exclude", phrase("the caller does not exclude it"))
 
 
+def is_offered(answer: bytes, catalog: Catalog) -> bool:
+    """Whether what was answered may still be said: it is silence, or in the catalog and approved.
+
+    An edit serves within seconds, also where an answer given before it would hold for a day.
+    """
+    name = json.loads(answer)["communication"]
+    entry = catalog.communications.get(name)
+    return name == NO_CONTACT or (entry is not None and entry.approved)
+
+
 def _waits_for(entry: Communication, occasion: str) -> bool:
     return entry.moment is not None and occasion in entry.moment.occasions
 

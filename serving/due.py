@@ -7,7 +7,7 @@ from typing import Final
 from features.signals import SignalColumns
 from serving.answer import Surroundings
 from serving.decision import contacts_in_signals, customer_at, propose
-from serving.desk import Question, answer_to, each_once
+from serving.desk import Question, answer_to, each_once, is_offered
 from serving.engine import Engine
 from serving.moments import obstacles_of_past, opens_at, start_of
 from serving.records import NO_CONTACT
@@ -59,7 +59,8 @@ def said_now(
     last = store.last_said(question.customer_id, question.scope)
     if last is not None and last.as_of >= opened_at:
         if not last.is_silence:
-            return _still_to_send(question, opened_at, last.decision_id, store)
+            said = _still_to_send(question, opened_at, last.decision_id, store)
+            return said if said is not None and is_offered(said, engine.catalog) else None
         if last.reconsider_at > question.as_of:
             return None
     asked = replace(question, reuses_standing=True, since=opened_at, request=ASKED)

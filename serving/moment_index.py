@@ -15,6 +15,7 @@ from sqlalchemy.dialects.sqlite import insert
 from features.signals import SignalColumns, code
 from serving import tables
 from serving.catalog import Catalog, Communication
+from serving.pauses import HELD_SILENCE
 from serving.records import NO_CONTACT
 
 _M: Final = tables.moments
@@ -39,6 +40,7 @@ _LAST: Final = (
         _D.c.customer_id == sa.bindparam("customer"),
         _D.c.scope == sa.bindparam("scope"),
         _D.c.fallback == 0,
+        ~HELD_SILENCE,
     )
     .order_by(_D.c.as_of.desc(), _D.c.sequence.desc())
     .limit(1)

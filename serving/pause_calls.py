@@ -42,6 +42,7 @@ def switched(service: Service, asked: schemas.PauseRequest) -> None:
     InvalidPause, UnknownPause
         If it cannot be done.
     """
+    require_clear(asked)
     if not asked.on:
         service.store.end_pause(asked.number)
         return
@@ -49,6 +50,29 @@ def switched(service: Service, asked: schemas.PauseRequest) -> None:
     if "allow" in given:
         given["allow"] = tuple(given["allow"])
     service.store.pause(Wanted(**({"reason": ""} | given)))
+
+
+def require_clear(asked: schemas.PauseRequest) -> None:
+    """Refuse a field that would have no say: who narrows must never let everything go.
+
+    Raises
+    ------
+    InvalidPause
+        If a pause to turn on has a number, or one to turn off anything else.
+    """
+    others = ("reason", "channel", "stage", "flag", "allow")
+    idle = [
+        name for name in (("number",) if asked.on else others) if getattr(asked, name) is not None
+    ]
+    if idle and asked.on:
+        raise InvalidPause(
+            f"number {asked.number} of a pause to turn on; a new one gets its own; leave it out"
+        )
+    if idle:
+        raise InvalidPause(
+            f"'{idle[0]}' of a pause to turn off; must be its number, or nothing for all of them; "
+            "GET /v1/pause says which are on; nothing was turned off"
+        )
 
 
 def listed(on: tuple[Pause, ...]) -> dict[str, Json]:

@@ -7,7 +7,7 @@ from typing import Final
 import sqlalchemy as sa
 
 from serving import tables
-from serving.records import ANY, CHANNELS, CLASSES, FLAGS, STAGES, Pause
+from serving.records import ANY, CHANNELS, CLASSES, FLAGS, NO_CONTACT, STAGES, Pause
 
 ALLOWED: Final = ("transactional", "crisis")
 LONGEST_REASON: Final = 200  # characters; it stands in every refusal
@@ -16,6 +16,14 @@ _ON: Final = (
     sa.select(*(tables.pauses.c[name] for name in Pause.__slots__))
     .where(tables.pauses.c.ended_at.is_(None))
     .order_by(tables.pauses.c.number)
+)
+# A silence that was decided while a pause was on, and the pause is over: it tells nothing any more.
+HELD_SILENCE: Final = sa.and_(
+    tables.decisions.c.communication == NO_CONTACT,
+    sa.exists().where(
+        tables.pauses.c.since <= tables.decisions.c.recorded_at,
+        tables.pauses.c.ended_at >= tables.decisions.c.recorded_at,
+    ),
 )
 
 

@@ -60,7 +60,7 @@ from serving.moment_index import (
 from serving.outcome_kinds import NOT_SENT
 from serving.outcomes import Kept, Outcome, Report, keep_outcome, outcomes_of
 from serving.past_decisions import PastDecision, past_decisions
-from serving.pauses import Wanted, pauses_on, turn_off, turn_on
+from serving.pauses import HELD_SILENCE, Wanted, pauses_on, turn_off, turn_on
 from serving.records import NO_CONTACT, Decision, Ledger, Pause, Situation
 from serving.sqlite_file import OldSqlite, opened, require_sqlite, sqlite_version
 from serving.succession import (
@@ -116,6 +116,7 @@ _STANDING: Final = (
         tables.decisions.c.valid_until > sa.bindparam("now"),
         ~_CONSENT_CHANGED,
         ~_NOT_SENT,
+        ~HELD_SILENCE,
     )
     .order_by(tables.decisions.c.as_of.desc(), tables.decisions.c.sequence.desc())
     .limit(1)
@@ -577,7 +578,8 @@ class Store:
 
         What was decided before `since` does not count.
         A decision stops standing when its time is over, when any consent of the customer was
-        recorded since, when its message was not sent, or while a pause holds its message back.
+        recorded since, when its message was not sent, or while a pause holds its message back. A
+        silence that was decided under a pause ends with the pause.
         """
         with self._reader.connect() as connection:
             return standing_of(connection, customer_id, now, scope, since)

@@ -48,9 +48,13 @@ async def what_if(request: Request) -> Response:
         asked = checked(schemas.WhatIfRequest, await content_of(request))
         supposed = Supposition(customer_id, service.now(), asked.changes)
         around = service.surroundings.heard_in(asked.locale)
-        engine = service.champion.current().engine
-        found = await anyio.to_thread.run_sync(what_if_of, supposed, service.store, engine, around)
-        return json_response(found)
+
+        def look() -> dict[str, Json]:
+            # In the thread: while a bundle is loaded, asking what serves takes a second.
+            engine = service.champion.current().engine
+            return what_if_of(supposed, service.store, engine, around)
+
+        return json_response(await anyio.to_thread.run_sync(look))
     except Refused as refused:
         return refused.response
     except UnknownCustomer as error:

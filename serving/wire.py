@@ -81,6 +81,8 @@ def unzipped(body: bytes, limit: int) -> bytes:
         raise BodyTooLarge(too_large(limit))
     if not reader.eof:
         raise NotJson("the gzip body ends too early; send it again")
+    if reader.unused_data:
+        raise NotJson("something follows the gzip body; compress all of it into one part")
     return found
 
 

@@ -246,6 +246,7 @@ WRONG_USE = {
     ("pause", "--channel", "sms"): "no --reason; say in a few words why, it stands in every",
     ("pause", "--off", "--reason", "x"): "give --reason to hold back, or --off [--number N] to",
     ("pause", "--reason", "x", "--stage", "old"): "stage 'old' is not known; must be one of any",
+    ("pause", "--off", "--channel", "sms"): "--off takes --number N, or nothing for all; nothing",
     ("pause", "--off", "--number", "9"): "no pause 9 is on; those that are: none",
     ("mlflow",): "nothing is kept in MLflow yet; run `nextbest train`",
 }

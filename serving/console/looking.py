@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Final, NotRequired, TypedDict, cast
 
 from serving.answer import Surroundings, answer
-from serving.desk import Question, ready_to_choose
+from serving.desk import Question, is_offered, ready_to_choose
 from serving.engine import Engine
 from serving.records import Decision
 from serving.store import Store
@@ -129,7 +129,7 @@ def said_of(customer_id: str, looking: Looking) -> Said:
     would show somebody else's luck. It shows what would be chosen most often, and how often.
     """
     standing = looking.store.standing(customer_id, looking.as_of, "")
-    if standing is not None:
+    if standing is not None and is_offered(standing, looking.engine.catalog):
         return cast(Said, json.loads(standing))
     return cast(Said, answer("", likeliest(customer_id, looking), looking.surroundings))
 

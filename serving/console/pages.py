@@ -36,6 +36,7 @@ from serving.wire import BodyTooLarge, body_of
 
 FORM_COOKIE: Final = "nextbest_form"
 HOME: Final = "/app/home"
+MOST_FIELDS: Final = 10
 IN_CONSOLE: Final = re.compile(r"/app/[A-Za-z0-9_.:@/?=&%-]*")
 CUSTOMER_ID: Final = re.compile(CUSTOMER_ID_PATTERN)
 
@@ -128,7 +129,7 @@ class Console:
             body = await body_of(request.stream(), request.headers.get("content-length"))
         except BodyTooLarge:
             return self._asks_for_key(request, "", "This form is too long.", 413)
-        form = dict(parse_qsl(body.decode("utf-8", "replace"), max_num_fields=10))
+        form = fields_of(body)
         wanted = form.get("next", "")
         cookie = request.cookies.get(FORM_COOKIE, "")
         if not self.sessions.form_is_ours(cookie, form.get("token", "")):
@@ -145,9 +146,12 @@ class Console:
 
     async def sign_out(self, request: Request) -> Response:
         """Forget the session, if the form is ours."""
-        body = await body_of(request.stream(), request.headers.get("content-length"))
-        form = dict(parse_qsl(body.decode("utf-8", "replace"), max_num_fields=10))
         response = RedirectResponse(SIGN_IN, 303, HEADERS)
+        try:
+            body = await body_of(request.stream(), request.headers.get("content-length"))
+        except BodyTooLarge:
+            return response
+        form = fields_of(body)
         cookie = request.cookies.get(SESSION_COOKIE, "")
         if self.sessions.form_is_ours(cookie, form.get("token", "")):
             response.delete_cookie(SESSION_COOKIE, path="/app")
@@ -331,6 +335,14 @@ def keep(response: Response, name: str, value: str, request: Request, seconds: i
         samesite="strict",
         secure=request.url.scheme == "https",
     )
+
+
+def fields_of(body: bytes) -> dict[str, str]:
+    """The fields of a form; none if there are more than any form of ours has."""
+    try:
+        return dict(parse_qsl(body.decode("utf-8", "replace"), max_num_fields=MOST_FIELDS))
+    except ValueError:
+        return {}
 
 
 def safe_target(path: str) -> bool:

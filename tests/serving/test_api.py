@@ -19,7 +19,7 @@ from features.definitions import FEATURES
 from features.home import About, Home
 from features.signals import DAY
 from models.bundle_files import load_bundle, write_bundle
-from serving import api
+from serving import api, catalog
 from serving.answer import time_text
 from serving.api import create_app
 from serving.champion import Champion
@@ -258,6 +258,29 @@ def test_the_standing_decision_is_the_one_made(ask: Ask, app: FastAPI) -> None:
 def test_without_one_a_new_decision_is_made_once(ask: Ask, app: FastAPI) -> None:
     first, second = ask("GET", STANDING), ask("GET", STANDING)
     assert first.json() == second.json()
+    assert app.state.service.store.decision_count() == 1
+
+
+def test_what_the_catalog_no_longer_offers_does_not_stand(
+    ask: Ask, app: FastAPI, home: Home
+) -> None:
+    made = ask("GET", STANDING).json()
+    table = f"[{made['communication']}]\n"
+    text = catalog.SHIPPED.read_text(encoding="utf-8")
+    assert table in text
+    home.catalog.write_text(text.replace(table, f"{table}approved = false\n"), encoding="utf-8")
+    app.state.service.champion._read_edits()
+    again = ask("GET", STANDING).json()
+    assert again["decision_id"] != made["decision_id"]
+    assert again["communication"] != made["communication"]
+    assert ask("GET", STANDING).json() == again  # and this one stands
+
+
+def test_what_is_not_known_yet_ends_no_standing_decision(ask: Ask, app: FastAPI) -> None:
+    made = ask("GET", STANDING).json()
+    order = {"type": "track", "userId": "C-lapsing", "event": "Order Completed", "messageId": "o"}
+    assert ask("POST", "/v1/batch", json={"batch": [order]}).json()["accepted"] == 1
+    assert ask("GET", STANDING).json() == made  # this home looks from the end of its data
     assert app.state.service.store.decision_count() == 1
 
 

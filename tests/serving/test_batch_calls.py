@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -115,6 +116,26 @@ def test_five_hundred_decisions_fit(ask: Ask, app: FastAPI) -> None:
     asked = [{"customer_id": f"C-{place:0>100}"} for place in range(500)]
     assert len(items(ask, *asked)) == 500
     assert app.state.service.store.decision_count() == 500
+
+
+def test_no_group_is_begun_that_would_end_too_late(
+    ask: Ask, app: FastAPI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server ends a call after five seconds, and all its answers would be lost."""
+    log, now = batch_calls.logged_together, [0.0]
+
+    def slow(*said: Any) -> list[dict[str, Any]]:
+        now[0] += 1.3
+        return [dict(answer) for answer in log(*said)]
+
+    monkeypatch.setattr(batch_calls, "logged_together", slow)
+    monkeypatch.setattr(batch_calls, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    found = items(ask, *[{"customer_id": f"C-{place}"} for place in range(200)])
+    assert len(found) == 200
+    late = [item for item in found if item["decision"]["note"] == batch_calls.TOO_LATE]
+    assert 0 < len(late) < 200
+    assert app.state.service.store.decision_count() == 200 - len(late)
+    assert now[0] < batch_calls.BATCH_SECONDS
 
 
 def test_what_fails_fails_alone(

@@ -266,9 +266,10 @@ def test_what_is_no_batch_is_refused(ask: Ask, content: bytes, status: int, word
         (gzip.compress(b'{"batch": []}'), 200),
         (gzip.compress(b'{"batch": []}')[:-9], 400),
         (b'{"batch": []}', 400),
+        (gzip.compress(b'{"batch": []}') * 2, 400),
         (gzip.compress(b" " * 50_000_000), 413),
     ],
-    ids=["whole", "cut", "plain", "bomb"],
+    ids=["whole", "cut", "plain", "twice", "bomb"],
 )
 def test_a_compressed_batch(ask: Ask, content: bytes, status: int) -> None:
     headers = {"Content-Type": "application/json", "Content-Encoding": "gzip"}

@@ -187,8 +187,22 @@ def test_the_switch_is_turned_on_seen_and_turned_off(ask: Ask) -> None:
 
 
 @pytest.mark.parametrize(
+    ("field", "value"),
+    [("channel", "sms"), ("reason", "over"), ("flag", "detractor"), ("allow", [])],
+)
+def test_letting_a_part_go_never_lets_everything_go(ask: Ask, field: str, value: object) -> None:
+    on = ask("POST", "/v1/pause", {"on": True, "reason": "a product is called back"}).json()
+    ask("POST", "/v1/pause", {"on": True, "reason": "no lines", "channel": "sms"})
+    refused = ask("POST", "/v1/pause", {"on": False, field: value})
+    assert refused.status_code == 422
+    assert f"'{field}' of a pause to turn off; must be its number" in refused.json()["detail"]
+    assert ask("GET", "/v1/pause").json()["pauses"][0] == on["pauses"][0]
+
+
+@pytest.mark.parametrize(
     ("body", "status", "words"),
     [
+        ({"on": True, "reason": "x", "number": 1}, 422, "number 1 of a pause to turn on; a new"),
         ({"on": True}, 422, "the reason is 0 characters long; must be 1 to 200"),
         ({"on": True, "reason": "x", "stage": "old"}, 422, "stage 'old' is not known"),
         ({"on": True, "reason": "x", "allow": ["all"]}, 422, "allow 'all' is not known"),

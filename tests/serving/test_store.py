@@ -556,6 +556,17 @@ def test_silence_stands_through_a_pause(store: Store) -> None:
     assert store.standing("c", NOON) == answer
 
 
+def test_silence_of_a_pause_ends_with_it(store: Store) -> None:
+    asked = Circumstances(scope="cart")
+    store.pause(Wanted("fire in the warehouse"))
+    silence = store.record("c", NOON, None, always(decision(SILENCE)), as_text, asked)
+    assert store.standing("c", NOON, "cart") == silence
+    assert store.last_said("c", "cart") is not None
+    store.end_pause()
+    assert store.standing("c", NOON, "cart") is None
+    assert store.last_said("c", "cart") is None
+
+
 # ---- Files and libraries that will not do ------------------------------------------------
 
 

@@ -181,6 +181,19 @@ def test_signing_out_takes_our_form_only(inside: Visitor) -> None:
     assert inside("GET", "/app/models").status_code == 303
 
 
+@pytest.mark.parametrize("content", [b"x" * 70_000, b"&".join([b"a=1"] * 11), b"\xff=%ff"])
+def test_a_strange_form_signs_nobody_out(inside: Visitor, content: bytes) -> None:
+    headers = {"Content-Type": "application/x-www-form-urlencoded"}
+    assert inside("POST", "/app/sign-out", content=content, headers=headers).status_code == 303
+    assert inside("GET", "/app/models").status_code == 200
+
+
+def test_a_form_of_many_fields_is_refused(visitor: Visitor) -> None:
+    response = visitor("POST", "/app/sign-in", content=b"&".join([b"a=1"] * 11))
+    assert response.status_code == 403
+    assert "This form has expired" in response.text
+
+
 def test_a_too_long_form_is_refused(visitor: Visitor) -> None:
     response = visitor("POST", "/app/sign-in", content=b"key=" + b"x" * 70_000)
     assert response.status_code == 413
