@@ -277,9 +277,8 @@ def standing_or_new(service: Service, question: Question) -> bytes:
     """
     store, customer_id = service.store, question.customer_id
     catalog = service.champion.current().engine.catalog
-    # An order, or a complaint, ends what was decided before it. In a home that looks from an
-    # earlier day, what was heard since is not known yet, and ends nothing decided on that day.
-    since = min(store.ended_at(customer_id, catalog) + 1, question.as_of)
+    # An order, or a complaint, ends what was decided before it.
+    since = store.ended_at(customer_id, catalog) + 1
     question = replace(question, since=since)
     standing = store.standing(customer_id, question.as_of, question.scope, since)
     if standing is None and question.channels:

@@ -276,14 +276,6 @@ def test_what_the_catalog_no_longer_offers_does_not_stand(
     assert ask("GET", STANDING).json() == again  # and this one stands
 
 
-def test_what_is_not_known_yet_ends_no_standing_decision(ask: Ask, app: FastAPI) -> None:
-    made = ask("GET", STANDING).json()
-    order = {"type": "track", "userId": "C-lapsing", "event": "Order Completed", "messageId": "o"}
-    assert ask("POST", "/v1/batch", json={"batch": [order]}).json()["accepted"] == 1
-    assert ask("GET", STANDING).json() == made  # this home looks from the end of its data
-    assert app.state.service.store.decision_count() == 1
-
-
 def test_a_standing_decision_by_channel_stands_apart(ask: Ask) -> None:
     freely = ask("GET", STANDING).json()
     by_push = ask("GET", f"{STANDING}?channel=push").json()
