@@ -33,7 +33,8 @@ _SCORES: Final = (
     "promoter_likelihood",
     "expected_margin",
 )
-_FEATURES: Final[Mapping[str, str]] = {
+# Name in the state, and the feature.
+STATE_FEATURES: Final[Mapping[str, str]] = {
     "order_value": "average_order_value_365d",
     "discount_share": "discount_share_365d",
     "email_engagement": "email_open_rate_90d",
@@ -42,7 +43,7 @@ _FEATURES: Final[Mapping[str, str]] = {
 STATE: Final = (
     *_SCORES,
     "usual_margin",
-    *_FEATURES,
+    *STATE_FEATURES,
     *(f"is_{stage}" for stage in STAGES),
 )
 
@@ -74,7 +75,7 @@ def state_of(expectation: Expectation, features: Mapping[str, float], stage: str
     """State of a customer, shape (n_state,), in the order of `STATE`; never NaN."""
     values = [expectation.value(name) or 0.0 for name in _SCORES]
     values.append(expectation.usual_margin)
-    values += [_known(features.get(name)) for name in _FEATURES.values()]
+    values += [_known(features.get(name)) for name in STATE_FEATURES.values()]
     values += [float(stage == one) for one in STAGES]
     return np.array(values)
 

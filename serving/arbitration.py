@@ -74,8 +74,15 @@ def ranked(
     measured : CustomerEffects
         What was measured of communications, for this customer.
     """
-    weighed = [NOT_SENT, *(weigh(one, expectation, fatigue, policy, measured) for one in entries)]
-    best = best_of(weighed, measured, policy.z).candidate.communication
+    weighed = [weigh(one, expectation, fatigue, policy, measured) for one in entries]
+    return in_order([NOT_SENT, *weighed], measured, policy.z)
+
+
+def in_order(
+    weighed: Sequence[Weighed], measured: CustomerEffects, z: float
+) -> tuple[Candidate, ...]:
+    """Candidates as `ranked` puts them; `NOT_SENT` must be among them."""
+    best = best_of(weighed, measured, z).candidate.communication
     candidates = (one.candidate for one in weighed)
     return tuple(sorted(candidates, key=lambda one: (not comes_first(one), *_order(one, best))))
 

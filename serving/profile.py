@@ -1,15 +1,15 @@
 """What is known of one customer now: profile, scores, and why. Nothing is decided or logged."""
 
-import json
 import math
 from dataclasses import asdict
 
 from features.signals import SignalColumns
 from models.language import phrase
-from serving.answer import Json, Surroundings, score, time_text
+from serving.answer import Json, Surroundings, answer, score, time_text
 from serving.decision import customer_at, propose
-from serving.desk import Question, is_known, preview
+from serving.desk import Question, is_known, ready_to_choose
 from serving.engine import Engine
+from serving.explanation import told
 from serving.records import Ledger
 from serving.store import Store
 
@@ -54,7 +54,7 @@ def profile(
 def explanation(
     customer_id: str, as_of: int, store: Store, engine: Engine, surroundings: Surroundings
 ) -> dict[str, Json]:
-    """The decision of this moment with its reasons, and the features that it rests on.
+    """The decision of this moment with its reasons, its lead, and the features it rests on.
 
     Chance is left out: the number drawn is the middle one. For an objector no features are told,
     since none were used.
@@ -65,8 +65,9 @@ def explanation(
         If nothing had been heard of them before `as_of`.
     """
     signals = known_signals(customer_id, as_of, store)
-    question = Question(customer_id, as_of, 0.5)
-    decision = json.loads(preview(question, store, engine, surroundings))
+    ready = ready_to_choose(Question(customer_id, as_of, 0.5), store, engine, "")
+    found = ready.choose(store.ledger(customer_id, as_of, ready.limited))
+    decision = answer("", found, surroundings)
     values = customer_at(customer_id, signals, as_of, engine).features
     used = decision["scores"] != {}
     return {
@@ -82,6 +83,7 @@ def explanation(
             for feature in engine.features.features
             if used
         ],
+        **told(found, store, engine, surroundings.language.say),
     }
 
 

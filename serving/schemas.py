@@ -357,11 +357,82 @@ class FeatureAnswer(BaseModel):
     value: float | None
 
 
+class TermAnswer(BaseModel):
+    """A part of a net worth: `stated`, `opt_out`, `measured`, `cost`, `fatigue` or `price`.
+
+    `of`: the scores, sums of money and features that it is a product of.
+    """
+
+    kind: str
+    of: list[str]
+    money: float
+
+
+class WorthAnswer(BaseModel):
+    """The net worth of a communication; its terms sum to it."""
+
+    communication: str
+    name: str
+    expected_net: float
+    terms: list[TermAnswer]
+
+
+class GroupAnswer(BaseModel):
+    """What a group of features adds to the lead; codes as in reasons."""
+
+    code: str
+    money: float
+
+
+class SourceAnswer(BaseModel):
+    """What a score, a margin or a feature adds to the lead on its way from where it starts."""
+
+    name: str
+    label: str
+    start: float
+    value: float
+    money: float
+    groups: list[GroupAnswer]
+
+
+class FlipAnswer(BaseModel):
+    """A change of one thing that would put another communication first, all else as it is.
+
+    `what`: a score, `usual_margin`, `cost`, `weight` or `effect`; `of`: of which communication.
+    """
+
+    what: str
+    of: str
+    now: float
+    value: float
+    instead: str
+    text: str
+
+
+class LeadAnswer(BaseModel):
+    """Why the first by worth is before the second: `start` and all sources sum to `money`.
+
+    `changes` begin with the smallest.
+    """
+
+    first: WorthAnswer
+    second: WorthAnswer
+    money: float
+    start: float
+    sources: list[SourceAnswer]
+    changes: list[FlipAnswer]
+
+
 class ExplanationAnswer(BaseModel):
-    """Why: what would be answered now, without deciding, and what it rests on."""
+    """Why: what would be answered now, without deciding, and what it rests on.
+
+    `learning` says so where chance chose. `lead` is null where silence alone is allowed.
+    """
 
     decision: DecisionAnswer
     features: list[FeatureAnswer]
+    learning: str
+    lead: LeadAnswer | None
 
 
 class MoveAnswer(BaseModel):

@@ -15,6 +15,7 @@ from features.home import Home
 from serving.answer import Json, Surroundings, answer, table
 from serving.champion import InService, company_engine, with_champion
 from serving.desk import Question, Ready, answer_to, preview, ready_to_choose, recorded
+from serving.explanation import told
 from serving.prices import FREE, Prices, money_used
 from serving.records import Candidate, Decision, Ledger
 from serving.store import Store
@@ -183,6 +184,16 @@ class _Desk:
         found = ask(question, self.store, serving.engine, self.surroundings, serving.note)
         return dict(json.loads(found))
 
+    def why(self, customer_id: str, uniform: float) -> Answer:
+        """The answer that a call would get, and its lead."""
+        question, serving = Question(customer_id, self.asking.as_of, uniform), self.serving
+        ready = ready_to_choose(question, self.store, serving.engine, serving.note)
+        decision = self.looked_at(question, ready)
+        say = self.surroundings.language.say
+        return answer("", decision, self.surroundings) | told(
+            decision, self.store, serving.engine, say
+        )
+
     def answers(self, customer_ids: Sequence[str], draws: Sequence[float], last: Last) -> Answers:
         """Answers for a few customers, logged in one commit; unchanged ones are left out.
 
@@ -255,6 +266,12 @@ def ask_one(customer_id: str, asking: Asking) -> Answer:
     """Answer for one customer, as over HTTP."""
     with _desk(asking) as desk:
         return desk.answer(customer_id, float(np.random.default_rng(asking.seed).random()))
+
+
+def ask_why(customer_id: str, asking: Asking) -> Answer:
+    """As `ask_one`, with why the first by worth is before the next; nothing is logged."""
+    with _desk(asking) as desk:
+        return desk.why(customer_id, float(np.random.default_rng(asking.seed).random()))
 
 
 def answers(asking: Asking, customer_ids: Iterable[str]) -> Iterator[Answer]:

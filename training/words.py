@@ -10,6 +10,8 @@ ARM_WORDS: Final = {
     "uniform": "chosen by lot among all that is allowed, to learn what works",
     "policy": "chosen by worth",
 }
+CHANGES_TOLD: Final = 3
+A_CENT: Final = 0.005  # what is less is not told by itself
 SCORE_WORDS: Final = {
     "churn_risk": "Churn risk",
     "repurchase_likelihood": "Likely to buy again",
@@ -44,6 +46,31 @@ class _Refused(TypedDict):
     change: str
 
 
+class _Candidate(TypedDict):
+    name: str
+    expected_net: float
+
+
+class _Source(TypedDict):
+    label: str
+    start: float
+    value: float
+    money: float
+
+
+class _Change(TypedDict):
+    text: str
+
+
+class _Lead(TypedDict):
+    first: _Candidate
+    second: _Candidate
+    money: float
+    start: float
+    sources: list[_Source]
+    changes: list[_Change]
+
+
 class _Answer(TypedDict):
     customer_id: str
     as_of: str
@@ -72,12 +99,21 @@ class _Answer(TypedDict):
     fallback: bool
     note: str
     data: Mapping[str, str | bool]
+    learning: str
+    lead: _Lead | None
 
 
 def explanation(answer: Mapping[str, object]) -> list[str]:
     """Lines for a person: who, what to send, what it is worth, why, and what was refused."""
     found = cast(_Answer, answer)
-    return [*_who(found), *_what(found), *_scores(found), *_others(found), *_refusals(found)]
+    return [
+        *_who(found),
+        *_what(found),
+        *_scores(found),
+        *_lead(found),
+        *_others(found),
+        *_refusals(found),
+    ]
 
 
 def _who(found: _Answer) -> Iterator[str]:
@@ -107,6 +143,8 @@ def _what(found: _Answer) -> Iterator[str]:
         yield f"  Consent: {_consent(found['consent'])}. Not before {found['not_before']}."
     chance = found["selection_probability"]
     yield f"  {ARM_WORDS[found['arm']].capitalize()}; probability {chance:.3f}."
+    if found["learning"]:
+        yield f"  {found['learning'][:1].upper()}{found['learning'][1:]}."
     yield f"  Ask again at {found['reconsider_at']}."
 
 
@@ -144,6 +182,29 @@ def _between(margin: _Score) -> str:
     if margin["low"] is None or margin["high"] is None:
         return ""
     return f", for nine in ten such customers {margin['low']:.2f} to {margin['high']:.2f}"
+
+
+def _lead(found: _Answer) -> Iterator[str]:
+    lead = found["lead"]
+    if lead is None:
+        return
+    yield ""
+    yield (
+        f"Why {lead['first']['name']} before {lead['second']['name']}: "
+        f"{lead['money']:.2f} {found['currency']} more"
+    )
+    yield f"  {lead['start']:+8.2f}  before anything is known of the customer"
+    for source in lead["sources"]:
+        if abs(source["money"]) < A_CENT:
+            continue
+        way = f"{source['value']:.2f}, not {source['start']:.2f}"
+        yield f"  {source['money']:+8.2f}  {source['label']}: {way}"
+    told = sum(each["money"] for each in lead["sources"] if abs(each["money"]) >= A_CENT)
+    rest = lead["money"] - lead["start"] - told
+    if abs(rest) >= A_CENT:
+        yield f"  {rest:+8.2f}  all else"
+    for change in lead["changes"][:CHANGES_TOLD]:
+        yield f"  {change['text']}."
 
 
 def _others(found: _Answer) -> Iterator[str]:

@@ -1,7 +1,7 @@
 """One customer's page: why this person, why this message."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from markupsafe import Markup
@@ -12,17 +12,27 @@ from models.bands import band
 from serving.answer import Json
 from serving.console import words
 from serving.console.charts import Step, drawn_waterfall, waterfall
-from serving.console.looking import Looking, Said, SaidReason, SaidScore, said_of
+from serving.console.looking import (
+    Looking,
+    Said,
+    SaidReason,
+    SaidScore,
+    said_of,
+    seen_again,
+)
 from serving.console.page import html
 from serving.console.static_files import style_for_one_page
 from serving.console.timeline import Entry, timeline
 from serving.console.twins import Rows
+from serving.explanation import lead_of_answer, learning, source_words
 from serving.records import NO_CONTACT
 
 # Shares of all points of a score. Less than slight was folded into the rest by the model's side.
 STRONG: Final = 0.25
 MODERATE: Final = 0.10
 WORD: Final = re.compile(r"[a-z][a-z0-9]*(?:_[a-z0-9]+)+")  # a name of ours: it has an underscore
+CHANGES_SHOWN: Final = 3
+A_CENT: Final = 0.005  # what is less is not shown by itself
 NUMBER: Final = re.compile(r"\d+\.\d{2,}")
 GROUP_NAMES: Final = {
     "email": "E-mail",
@@ -91,6 +101,18 @@ class RefusalShown:
 
 
 @dataclass(frozen=True, slots=True)
+class LeadShown:
+    """Why the first by worth is before the next best: steps that sum to the lead."""
+
+    first: str
+    second: str
+    money: str
+    steps: tuple[tuple[str, str], ...]
+    changes: tuple[str, ...]
+    learning: str
+
+
+@dataclass(frozen=True, slots=True)
 class CustomerPage:
     """All that the page of one customer says.
 
@@ -122,6 +144,7 @@ class CustomerPage:
     others: tuple[OtherShown, ...]
     refusals: tuple[RefusalShown, ...]
     entries: tuple[Entry, ...]
+    lead: LeadShown | None = None
 
     @property
     def leading(self) -> tuple[ScoreShown, ReasonShown] | None:
@@ -161,6 +184,9 @@ class CustomerPage:
             ("alternative", one["communication"], one["expected_net"], "")
             for one in answer["alternatives"]
         ]
+        if self.lead is not None:
+            rows += [("lead", what, None, money) for what, money in self.lead.steps]
+            rows += [("change", "", None, change) for change in self.lead.changes]
         rows += [
             ("refusal", one["communication"], None, f"{one['rule']}: {one['change']}")
             for one in answer["refusals"]
@@ -186,7 +212,39 @@ def customer_page(customer_id: str, looking: Looking) -> CustomerPage:
         raise UnknownCustomer(
             f"no customer {customer_id} in {looking.surroundings.about.name}; look at the spelling"
         )
-    return page_of(said_of(customer_id, looking), looking, signals)
+    answer = said_of(customer_id, looking)
+    return replace(page_of(answer, looking, signals), lead=lead_shown(answer, looking))
+
+
+def lead_shown(answer: Said, looking: Looking) -> LeadShown | None:
+    """Why the first is before the next best; None where what was answered cannot be seen again.
+
+    An answer that stands was given by the catalog, the policy and the bundle of then.
+    """
+    decision = seen_again(answer, looking)
+    if decision is None:
+        return None
+    say = looking.surroundings.language.say
+    lead = lead_of_answer(decision, looking.store, looking.engine)
+    if lead is None:
+        return None
+    currency = answer["currency"]
+    steps = [("Before anything is known", words.money(lead.start, currency))]
+    told = [source for source in lead.sources if abs(source.money) >= A_CENT]
+    for source in told:
+        label = say(source_words(source.name, looking.engine))
+        steps.append((label[:1].upper() + label[1:], words.money(source.money, currency)))
+    rest = lead.money - lead.start - sum(source.money for source in told)
+    if abs(rest) >= A_CENT:
+        steps.append(("All else", words.money(rest, currency)))
+    return LeadShown(
+        first=lead.first.candidate.name,
+        second=lead.second.candidate.name,
+        money=words.money(lead.money, currency),
+        steps=tuple(steps),
+        changes=tuple(say(flip.text) for flip in lead.flips[:CHANGES_SHOWN]),
+        learning=say(learning(decision)),
+    )
 
 
 def page_of(answer: Said, looking: Looking, signals: SignalColumns = EMPTY) -> CustomerPage:

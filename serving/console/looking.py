@@ -5,9 +5,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final, NotRequired, TypedDict, cast
 
-from serving.answer import Surroundings, answer
+from serving.answer import Surroundings, answer, money
 from serving.desk import Question, is_offered, ready_to_choose
 from serving.engine import Engine
+from serving.events import moment_of
 from serving.records import Decision
 from serving.store import Store
 
@@ -147,6 +148,25 @@ def likeliest(customer_id: str, looking: Looking) -> Decision:
         return decision
     question = replace(question, uniform=draw_of(best, decision.probabilities))
     return ready_to_choose(question, store, engine, note).choose(ledger)
+
+
+def seen_again(answer: Said, looking: Looking) -> Decision | None:
+    """The decision behind an answer; None where what we know now gives another order.
+
+    Chance is not drawn again: whatever was answered is what was chosen.
+    """
+    as_of = moment_of(answer["as_of"])
+    if as_of is None or answer["fallback"]:
+        return None
+    decision = likeliest(answer["customer_id"], replace(looking, as_of=as_of))
+    by_name = {one.communication: one for one in decision.ranked}
+    said = (answer["communication"], *(one["communication"] for one in answer["alternatives"]))
+    if decision.fallback or set(by_name) != set(said):
+        return None
+    chosen = by_name[answer["communication"]]
+    if money(chosen.expected_net) != answer["expected_net"]:
+        return None
+    return replace(decision, chosen=chosen)
 
 
 def draw_of(name: str, probabilities: Mapping[str, float]) -> float:
