@@ -2,16 +2,24 @@
 
 import json
 import re
+import sys
+from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from features.definitions import FEATURES
 from features.history import History
-from features.signals import DAY
+from features.signals import DAY, is_anonymous
 from models.bundle_files import load_bundle
+from models.effects import STATE, TERMS, EffectModels, terms_of
+from serving.champion import company_engine, with_champion
+from serving.records import NO_CONTACT
 from serving.store import Store
+from training.decision_sources import gather
 from training.narrator import Narrator
+from training.policy_replay import decided
 from training.simulate import NAMES, UnusableSimulation, Wanted, run_in
 from training.simulate_truth import judged
 from training.simulate_words import simulation_lines, simulation_record
@@ -125,6 +133,65 @@ def test_the_table_and_the_record_say_the_same(found) -> None:
     assert any(line.startswith("Fatigue: ") for line in lines)
     assert any("Scanners opened" in line for line in lines)
     assert {line.split()[0] for line in lines if line.startswith("  ")} >= set(record["mix"])
+
+
+HILLSTROM: float = 0.03  # of the noise of spend: what his mails moved it by
+
+
+def small_effects(ran, log) -> EffectModels:
+    """The true effects as lines in the state, well known, and as small as Hillstrom's.
+
+    The message that does most on average moves the reward by `HILLSTROM` of its noise.
+    """
+    rows = {
+        (log.customer_ids[who], at): row
+        for row, (who, at) in enumerate(zip(log.customer, log.decided_at.tolist(), strict=True))
+    }
+    ids = ran.company.ids.to_pylist()
+    found = [
+        rows.get((ids[who], at)) for who, at in zip(ran.decided.person, ran.decided.at, strict=True)
+    ]
+    known = np.array([row is not None for row in found])
+    where = np.array([row for row in found if row is not None])
+    effect = (ran.decided.value + ran.cost)[known][:, 1:]
+    effect *= HILLSTROM * np.nanstd(log.reward) / effect.mean(axis=0).max()
+    terms = terms_of(log.state[where], STATE, TERMS)
+    ridge = 1e-3 * len(terms) * np.diag(np.mean(terms**2, axis=0) + 1e-9)
+    k, d = effect.shape[1], terms.shape[1]
+    return EffectModels(
+        names=NAMES[1:],
+        state=STATE,
+        terms=TERMS,
+        coefficients=np.linalg.solve(terms.T @ terms + ridge, terms.T @ effect).T,
+        covariance=1e-12 * np.eye(k * d),
+        evidence=np.full(k, 64_000),
+        means={},
+        mean=effect.mean(axis=0),
+        stated_scale=0.0,
+    )
+
+
+def test_the_mix_varies_by_stage_where_effects_are_as_small_as_hillstroms(ran) -> None:
+    """Known well enough, effects of that size still tell customers of one stage apart."""
+    home = ran.home
+    with Store.open(home.store) as store:
+        engine = with_champion(company_engine(home), home, store.champion()).engine
+        log = gather(home, engine, ran.end).log
+        bundle = replace(engine.bundle, effects=small_effects(ran, log))
+        silent = replace(engine, bundle=bundle, texts=None)
+        mix: dict[str, Counter[str]] = {}
+        for customer in store.customer_ids():
+            decision = decided(customer, ran.end, silent, store)
+            if not is_anonymous(customer) and len(decision.ranked) > 1:
+                best = decision.ranked[0].communication
+                mix.setdefault(decision.stage, Counter())[best] += 1
+    for stage, counts in mix.items():
+        sys.stdout.write(f"{stage}: {dict(counts.most_common())}\n")
+    large = {stage: counts for stage, counts in mix.items() if counts.total() >= 8}
+    assert len(large) >= 3
+    assert all(len(counts) >= 2 for counts in large.values()), mix
+    favourites = {max(set(counts) - {NO_CONTACT}, key=counts.get) for counts in large.values()}
+    assert len(favourites) >= 2, mix
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from training.simulator.effects import COMMUNICATIONS, true_effects
 from training.simulator.living import MONTH_DAYS, founded
 from training.simulator.signals import FILES
 
-PEOPLE, HISTORY = 120, 250
+PEOPLE, HISTORY = 100, 240
 
 
 @pytest.fixture(scope="module")
