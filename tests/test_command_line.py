@@ -155,7 +155,7 @@ def test_catalog_check_names_every_mistake(run: Run, tmp_path: Path) -> None:
 
     wrong = tmp_path / "catalog.toml"
     text = SHIPPED.read_text(encoding="utf-8")
-    text = text.replace("prior.share = 0.60", "prior.shaer = 0.60", 1)
+    text = text.replace("prior.share = 0.06", "prior.shaer = 0.06", 1)
     wrong.write_text(text.replace('channel = "post"', 'channel = "pots"', 1), encoding="utf-8")
     code, out, _ = run("catalog", "check", str(wrong))
     assert code == 1

@@ -465,6 +465,7 @@ def test_the_document_is_valid_and_complete(ask: Ask) -> None:
         "/v1/batch",
         "/v1/customers/{customer_id}",
         "/v1/customers/{customer_id}/explanation",
+        "/v1/customers/{customer_id}/what-if",
         "/v1/communications",
         "/v1/due",
         "/v1/models",
