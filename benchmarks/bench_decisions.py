@@ -8,9 +8,10 @@ import sys
 
 from decisions.policies import policies
 from decisions.replays import replays
+from decisions.speed import speed
 from lines import print_lines
 
-BENCHES = {"policies": policies, "replays": replays}
+BENCHES = {"policies": policies, "replays": replays, "speed": speed}
 
 if __name__ == "__main__":
     print_lines(BENCHES, sys.argv[1:])

@@ -220,7 +220,7 @@ class EffectModels:
         place = self._place(name)
         x = self._terms_at(state)
         block = self._block(place, place)
-        error = float(np.sqrt(max(0.0, x @ block @ x)))
+        error = float(np.sqrt(max(0.0, float(x @ block @ x))))
         return float(self.coefficients[place] @ x), error, int(self.evidence[place])
 
     def difference(self, name: str, other: str, state: FloatArray) -> tuple[float, float]:
@@ -236,12 +236,14 @@ class EffectModels:
         crossed = self._block(a, b)
         variance = x @ (self._block(a, a) + self._block(b, b) - crossed - crossed.T) @ x
         value = (self.coefficients[a] - self.coefficients[b]) @ x
-        return float(value), float(np.sqrt(max(0.0, variance)))
+        return float(value), float(np.sqrt(max(0.0, float(variance))))
 
     def _terms_at(self, state: FloatArray) -> FloatArray:
         """As `terms_of` for one customer, and many times as fast; shape (d,)."""
         known = dict(zip(self.state, state.tolist(), strict=True))
-        return np.array([prod([known[name] for name in term]) for term in self.terms], float)
+        return np.array(
+            [prod(known[name] for name in term) for term in self.terms], dtype=np.float64
+        )
 
     def _place(self, name: str) -> int:
         if name not in self.names:

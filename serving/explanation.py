@@ -13,6 +13,7 @@ from typing import Final
 import numpy as np
 
 from models.bundle import EXPECTED_MARGIN, Bundle
+from models.effects import STATE_FEATURES
 from models.explain import REST_CODE, starting_point
 from models.language import Quantity, phrase
 from serving.answer import Json
@@ -21,7 +22,7 @@ from serving.engine import Engine
 from serving.flips import Flip, flips, thing_words
 from serving.records import NO_CONTACT, Candidate, Customer, Decision
 from serving.store import Store
-from serving.worth import STATE_FEATURES, USUAL_MARGIN, Scene, Term, mean_slopes, scene_of
+from serving.worth import USUAL_MARGIN, Scene, Term, mean_slopes, scene_of
 
 SPEND_GROUP_FEATURE: Final = "spend_365d"
 SLIGHT: Final = 1e-12  # money; less is rounding

@@ -100,6 +100,14 @@ def test_an_explanation_says_what_a_decision_would(ask: Ask, store: Store) -> No
     assert values["days_since_last_order"] == 40
     assert values["nps_last"] is None
     assert store.decision_count() == 0
+    assert found["learning"] == ""
+    lead, decision = found["lead"], found["decision"]
+    names = [decision["communication"], decision["alternatives"][0]["communication"]]
+    assert [lead[place]["communication"] for place in ("first", "second")] == names
+    of_groups = [group["money"] for source in lead["sources"] for group in source["groups"]]
+    assert lead["start"] + sum(of_groups) == pytest.approx(lead["money"], abs=1e-9)
+    assert all(" would be first if " in change["text"] for change in lead["changes"])
+    assert len(lead["changes"]) > 0
 
 
 def test_an_objector_is_never_scored(

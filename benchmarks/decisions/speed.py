@@ -1,0 +1,154 @@
+"""How long one decision takes on the processor, beside one row of LightGBM.
+
+Processor time of this process, in blocks, and of all blocks the fastest: what else the machine
+does can only add. The customers, the models and the ledgers are of a demo company.
+"""
+
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+import lightgbm
+import numpy as np
+from lines import Line
+
+from features.history import History
+from features.home import About, Home
+from features.intake.ingest import IntakeRules, ingest
+from models.forest import Forest
+from serving.answer import Surroundings
+from serving.champion import company_engine, with_champion
+from serving.decision import contacts_in_signals, customer_at, decide
+from serving.desk import Question, each_once, preview
+from serving.engine import Engine
+from serving.records import Customer, Ledger
+from serving.store import Store
+from training.homes import make_home
+from training.narrator import Narrator
+from training.online import bring_online
+from training.retrain import Recipe, retrain
+from training.simulator.company import CompanySize, simulate_company, write_company
+
+PEOPLE: Final = 600
+DAYS: Final = 500
+CUSTOMERS: Final = 100  # a block
+BLOCKS: Final = 25
+BAR: Final = 1000.0  # microseconds
+DRAW: Final = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A customer as seen before the decision, and what is read under the lock."""
+
+    customer: Customer
+    ledger: Ledger
+
+
+def speed() -> Iterator[Line]:
+    """One decision of the demo company's catalog, alone, with reasons, and as a call answers."""
+    with tempfile.TemporaryDirectory() as folder:
+        home, as_of = trained_home(Path(folder))
+        with Store.open(home.store) as store:
+            engine = with_champion(company_engine(home), home, store.champion()).engine
+            yield from _lines(store, engine, home.about(), as_of)
+
+
+def trained_home(folder: Path) -> tuple[Home, int]:
+    """A demo company with its models in service, and the moment to look from."""
+    company = simulate_company(np.random.default_rng(5), CompanySize(people=PEOPLE, days=DAYS))
+    files = write_company(company, folder / "files", folder / "truth")
+    home = Home(folder / "home")
+    make_home(home, About("Demo company", "data_end", simulated=True))
+    ingest(files, None, home, IntakeRules("EUR"))
+    history = History(home.signals)
+    with Store.open(home.store) as store:
+        bring_online(history, store)
+    retrain(home, history.data_end(), Recipe(), Narrator(quiet=True))
+    return home, history.data_end()
+
+
+def _lines(store: Store, engine: Engine, about: About, as_of: int) -> Iterator[Line]:
+    ids = store.customer_ids()[:CUSTOMERS]
+    subjects = [_subject(store, engine, customer_id, as_of) for customer_id in ids]
+    quick = replace(engine, texts=None)
+    around = Surroundings(about, engine.policy.currency)
+    entries = len(engine.catalog.communications)
+
+    peer = _fastest(lambda: _lightgbm_rows(engine, subjects), CUSTOMERS)
+    alone = _fastest(lambda: _decide_all(subjects, quick), CUSTOMERS)
+    with_reasons = _fastest(lambda: _decide_all(subjects, engine), CUSTOMERS)
+    answered = _fastest(lambda: _answer_all(ids, store, engine, around, as_of), CUSTOMERS)
+
+    said = f"{entries} communications, prepared engine, ledger in hand; no reasons"
+    yield _line("decide", "processor microseconds", alone, peer, said, BAR)
+    yield _line("decide", "in rows of LightGBM", alone / peer, 1.0, said)
+    yield _line("decide with reasons", "processor microseconds", with_reasons, peer, "")
+    yield _line("a call's answer", "processor microseconds", answered, peer, "store, words, JSON")
+
+
+def _line(
+    name: str, figure: str, value: float, peer: float, note: str, bar: float | None = None
+) -> Line:
+    return Line(
+        bench="speed",
+        name=name,
+        figure=figure,
+        value=value,
+        bar=bar,
+        higher=False,
+        peer="one row by LightGBM's Booster.predict",
+        peer_value=peer,
+        note=note,
+    )
+
+
+def _fastest(block: Callable[[], None], count: int) -> float:
+    """Microseconds of processor time for one of `count`, in the fastest of some blocks."""
+    spent = []
+    for _ in range(BLOCKS):
+        before = time.process_time()
+        block()
+        spent.append(time.process_time() - before)
+    return min(spent) / count * 1e6
+
+
+def _subject(store: Store, engine: Engine, customer_id: str, as_of: int) -> Subject:
+    signals = store.customer_signals(customer_id)
+    if signals is None:
+        raise LookupError(f"customer {customer_id} is in the store and has no signals")
+    ledger = store.ledger(customer_id, as_of)
+    seen = contacts_in_signals(signals, as_of, engine.memory_days, engine.catalog)
+    known = replace(ledger, contacts=each_once(ledger.contacts, seen))
+    return Subject(customer_at(customer_id, signals, as_of, engine), known)
+
+
+def _decide_all(subjects: list[Subject], engine: Engine) -> None:
+    for subject in subjects:
+        decide(subject.customer, engine, subject.ledger, DRAW)
+
+
+def _answer_all(
+    ids: tuple[str, ...], store: Store, engine: Engine, around: Surroundings, as_of: int
+) -> None:
+    for customer_id in ids:
+        preview(Question(customer_id, as_of, DRAW), store, engine, around)
+
+
+def _lightgbm_rows(engine: Engine, subjects: list[Subject]) -> None:
+    booster = _booster(engine)
+    for subject in subjects:
+        row = np.array([list(subject.customer.features.values())])
+        booster.predict(row, num_threads=1)
+
+
+def _booster(engine: Engine) -> lightgbm.Booster:
+    """The churn model as LightGBM reads it, or that of any other score that it serves."""
+    served = [] if engine.bundle is None else list(engine.bundle.classifiers.values())
+    forests = [one.model for one in served if isinstance(one.model, Forest)]
+    if not forests:
+        raise LookupError("LightGBM serves none of the demo company's scores; simulate another one")
+    return lightgbm.Booster(model_str=forests[0].text)
