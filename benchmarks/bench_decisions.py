@@ -6,12 +6,20 @@
 
 import sys
 
+from decisions.hillstrom import hillstrom
+from decisions.pilot_bars import pilots
 from decisions.policies import policies
 from decisions.replays import replays
 from decisions.speed import speed
 from lines import print_lines
 
-BENCHES = {"policies": policies, "replays": replays, "speed": speed}
+BENCHES = {
+    "hillstrom": hillstrom,
+    "pilots": pilots,
+    "policies": policies,
+    "replays": replays,
+    "speed": speed,
+}
 
 if __name__ == "__main__":
     print_lines(BENCHES, sys.argv[1:])

@@ -85,12 +85,12 @@ def learn_effects(
     terms = terms_of(kept.state, shape.state, shape.terms)
     nuisance = cross_fitted(replace(kept, state=np.hstack([kept.state, terms])), rng)
     excess = kept.reward - np.sum(kept.probabilities * nuisance, axis=1)
-    noise = _noise(excess, terms, shape.levels)
+    noise = _noise(excess, terms)
     lottery = Lottery(kept.chosen, kept.probabilities, terms, excess, noise, kept.customer)
     found = fit_effects(lottery, shape.levels)
     scale = _stated_scale(kept, excess, noise)
     models = _models(kept, terms, found, shape, scale)
-    return LearnedEffects(models, tuple(_notes(kept, models)))
+    return LearnedEffects(models, tuple(_notes(kept, models, found)))
 
 
 def _lottery_rows(logged: LoggedDecisions) -> BoolArray:
@@ -129,11 +129,11 @@ def _in_lottery(kept: LoggedDecisions) -> LoggedDecisions:
     )
 
 
-def _noise(excess: FloatArray, terms: FloatArray, levels: int) -> FloatArray:
+def _noise(excess: FloatArray, terms: FloatArray) -> FloatArray:
     """Standard deviation to be expected of each row, shape (n,).
 
-    Orders of dear customers vary by more money. The squared excess is laid upon the squared
-    first terms, and upon how they are multiplied by others; no part may be negative.
+    Orders of dear customers vary by more money: the squared excess is laid upon the squared
+    terms, and no part may be negative.
     """
     parts = np.column_stack([np.ones(len(excess)), terms[:, 1:] ** 2])
     parts = parts[:, parts.max(axis=0) > 0]
@@ -199,7 +199,7 @@ def _too_few(rows: int) -> str:
     )
 
 
-def _notes(kept: LoggedDecisions, models: EffectModels) -> list[str]:
+def _notes(kept: LoggedDecisions, models: EffectModels, found: Coefficients) -> list[str]:
     sent = int((kept.chosen > 0).sum())
     lines = [
         f"Effects were learned from {len(kept):,} decisions drawn by lot about "
@@ -207,6 +207,16 @@ def _notes(kept: LoggedDecisions, models: EffectModels) -> list[str]:
         f"{NO_CONTACT}. All of it together says that {models.stated_scale:.0%} of what the catalog "
         "states came true."
     ]
+    if found.nothing:
+        lines.append(
+            "Effects: these decisions do not yet speak for any effect; until they do, what is "
+            "measured counts as none."
+        )
+    elif found.alike:
+        lines.append(
+            "Effects: beyond the size of the customer's orders, these decisions do not yet speak "
+            "for differences between customers."
+        )
     for place, name in enumerate(models.names):
         stood = kept.probabilities[:, 1 + place] > 0
         x = terms_of(kept.state[stood], models.state, models.terms).mean(axis=0)

@@ -1,0 +1,142 @@
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from features.stage import STAGES
+from models.effects import (
+    LEVELS,
+    STATE,
+    TERMS,
+    DamagedEffects,
+    EffectModels,
+    UnknownCommunication,
+    from_tables,
+    state_of,
+    tables,
+    terms_of,
+)
+from models.expectation import Expectation, Score
+
+TOLD = Expectation(
+    {
+        "churn_risk": Score("churn_risk", 0.4, 28, 0.2, "recency"),
+        "repurchase_likelihood": Score("repurchase_likelihood", None, 7, 0.5, "recency", "no"),
+        "expected_margin": Score("expected_margin", 20.0, 28, 14.0, "base_rate"),
+    },
+    usual_margin=30.0,
+)
+NAMES = ("a", "b")
+
+
+@pytest.fixture
+def models() -> EffectModels:
+    """Two communications on two terms of two variables, with correlated errors."""
+    rng = np.random.default_rng(4)
+    root = rng.normal(size=(4, 4))
+    return EffectModels(
+        names=NAMES,
+        state=("money", "risk"),
+        terms=((), ("money", "risk")),
+        coefficients=np.array([[1.0, 0.5], [0.25, -1.0]]),
+        covariance=root @ root.T,
+        evidence=np.array([100, 7]),
+        means={"active": np.array([1.5, 0.0])},
+        mean=np.array([1.0, -1.0]),
+        stated_scale=0.5,
+    )
+
+
+def test_state_is_known_whatever_the_customer_is_not_asked() -> None:
+    features = {"average_order_value_365d": 25.0, "discount_share_365d": float("nan")}
+    state = dict(zip(STATE, state_of(TOLD, features, "lapsing").tolist(), strict=True))
+    assert state["churn_risk"] == 0.4
+    assert state["repurchase_likelihood"] == 0.0  # not asked
+    assert state["promoter_likelihood"] == 0.0  # no model
+    assert (state["expected_margin"], state["usual_margin"]) == (20.0, 30.0)
+    assert (state["order_value"], state["discount_share"]) == (25.0, 0.0)
+    assert [name for name in STATE if state[name] == 1.0] == ["is_lapsing"]
+    nobody = state_of(Expectation({}, 0.0), {}, "visitor")
+    assert np.flatnonzero(nobody).tolist() == [STATE.index("is_visitor")]
+    assert all(f"is_{stage}" in STATE for stage in STAGES)
+
+
+def test_terms_are_products() -> None:
+    states = np.array([[2.0, 0.5], [4.0, 0.25]])
+    found = terms_of(states, ("money", "risk"), ((), ("money",), ("money", "risk", "risk")))
+    assert found.tolist() == [[1.0, 2.0, 0.5], [1.0, 4.0, 0.25]]
+    assert {name for term in TERMS for name in term} <= set(STATE)
+    assert TERMS[:LEVELS] == ((), ("order_value",))
+
+
+def test_effect_is_its_parts_and_error_that_of_the_covariance(models: EffectModels) -> None:
+    state = np.array([10.0, 0.2])
+    effect, error, evidence = models.effect("a", state)
+    x = np.array([1.0, 2.0])
+    assert effect == 1.0 + 0.5 * 2.0
+    assert error == pytest.approx(np.sqrt(x @ models.covariance[:2, :2] @ x))
+    assert evidence == 100
+    assert models.parts("a", state) == (("1", 1.0), ("money * risk", 1.0))
+
+
+def test_error_of_a_difference_knows_what_two_effects_share(models: EffectModels) -> None:
+    state = np.array([10.0, 0.2])
+    value, error = models.difference("a", "b", state)
+    x = np.array([1.0, 2.0, -1.0, -2.0])
+    assert value == pytest.approx(2.0 - (0.25 - 2.0))
+    assert error == pytest.approx(np.sqrt(x @ models.covariance @ x))
+    assert models.difference("a", "a", state) == (0.0, 0.0)
+
+
+def test_all_effects_on_one_customer_are_each_of_them(models: EffectModels) -> None:
+    state = np.array([10.0, 0.2])
+    on = models.on(state, "active")
+    for place, name in enumerate(NAMES):
+        effect, error, _ = models.effect(name, state)
+        assert on.values[place] == pytest.approx(effect)
+        assert np.sqrt(on.covariance[place, place]) == pytest.approx(error)
+    spread = on.covariance[0, 0] + on.covariance[1, 1] - 2 * on.covariance[0, 1]
+    assert np.sqrt(spread) == pytest.approx(models.difference("a", "b", state)[1])
+    assert on.usual.tolist() == [1.5, 0.0]
+    assert models.on(state, "lapsed").usual.tolist() == [1.0, -1.0]
+    assert (on.places, on.stated_scale) == ({"a": 0, "b": 1}, 0.5)
+
+
+def test_effects_come_back_to_the_last_digit(models: EffectModels) -> None:
+    text = json.dumps(tables(models), allow_nan=False)
+    assert from_tables(json.loads(text)) == models
+    assert from_tables(json.loads(text)) != replace(models, stated_scale=0.25)
+    assert json.dumps(tables(from_tables(json.loads(text)))) == text
+
+
+def test_what_was_never_measured_is_named(models: EffectModels) -> None:
+    with pytest.raises(UnknownCommunication, match=r"'c': nothing was measured of it; .* a, b; "):
+        models.effect("c", np.zeros(2))
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "words"),
+    [
+        ("coefficients", [[1.0], [2.0]], r"coefficients has the shape \(2, 1\); must be \(2, 2\)"),
+        ("covariance", [[1.0]], r"covariance has the shape \(1, 1\); must be \(4, 4\)"),
+        ("mean", [float("inf"), 0.0], "mean holds a number that is not finite"),
+        ("means", {"active": [0.0]}, r"mean of active has the shape \(1,\)"),
+        ("terms", [[], ["luck"]], r"terms of unknown state variables \['luck'\]"),
+        ("stated_scale", -1.0, "stated_scale -1.0; must be finite, 0 or more"),
+        ("evidence", None, "train again with `nextbest train`"),
+    ],
+)
+def test_damaged_effects_are_refused(
+    models: EffectModels, key: str, value: object, words: str
+) -> None:
+    found = tables(models) | {key: value}
+    with pytest.raises(DamagedEffects, match=words):
+        from_tables(found)
+
+
+def test_a_missing_part_is_refused(models: EffectModels) -> None:
+    found = tables(models)
+    del found["covariance"]
+    with pytest.raises(DamagedEffects, match="KeyError"):
+        from_tables(found)
