@@ -130,8 +130,9 @@ def _posterior(
     gram: FloatArray, inflation: float, prior: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
     """The matrix that makes moments into coefficients, and the precision of the prior."""
-    precision = np.linalg.inv(prior)
-    return np.linalg.inv(gram + inflation * precision), precision
+    precision: FloatArray = np.asarray(np.linalg.inv(prior), dtype=np.float64)
+    inverse: FloatArray = np.asarray(np.linalg.inv(gram + inflation * precision), dtype=np.float64)
+    return inverse, precision
 
 
 def _apart(terms: FloatArray, levels: int) -> tuple[FloatArray, FloatArray]:

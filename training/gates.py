@@ -1,5 +1,6 @@
 """Which model may serve: named verdicts with numbers."""
 
+import math
 from typing import Final
 
 from models.evaluation import Gate
@@ -139,7 +140,7 @@ def slope_gate(target: str, slope: Interval, champion: float | None = None) -> G
     """
     lowest, highest = SLOPES
     outside = slope.low > highest or slope.high < lowest
-    nearer = champion is not None and abs(slope.difference - 1) < abs(champion - 1)
+    nearer = champion is not None and _off(slope.difference) < _off(champion)
     says = (
         f"{slope.difference:.2f} ({slope.low:.2f} to {slope.high:.2f}); "
         f"{'surely not' if outside else 'may lie'} between {lowest:g} and {highest:g}"
@@ -147,6 +148,11 @@ def slope_gate(target: str, slope: Interval, champion: float | None = None) -> G
     if champion is not None:
         says += f"; the champion's is {champion:.2f}"
     return Gate(f"{target}: calibration slope", nearer or not outside, says)
+
+
+def _off(slope: float) -> float:
+    """How far a slope is from 1, as a factor: a half is as far off as two."""
+    return abs(math.log(slope)) if slope > 0 else math.inf
 
 
 # The loss of a later season may be as much above that of the own test.

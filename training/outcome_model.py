@@ -68,7 +68,8 @@ def _ridge(design: FloatArray, values: FloatArray, penalty: float, on_first: flo
     """
     penalties = np.full(design.shape[1], penalty)
     penalties[0] = on_first
-    return np.linalg.solve(design.T @ design + np.diag(penalties), design.T @ values)
+    solved = np.linalg.solve(design.T @ design + np.diag(penalties), design.T @ values)
+    return np.asarray(solved, dtype=np.float64)
 
 
 def _design(state: FloatArray) -> FloatArray:

@@ -280,6 +280,9 @@ def test_the_gate_of_the_slope() -> None:
     )
     assert not slope_gate("churn_risk", Interval(0.7, 0.6, 0.8)).passed
     assert slope_gate("churn_risk", steep, 0.5).passed  # nearer to 1 than what serves
+    # Four times too sure is farther off than half as sure as it may be, though 1 - .25 < 2 - 1.
+    assert not slope_gate("churn_risk", Interval(0.25, 0.2, 0.3), 2.0).passed
+    assert not slope_gate("churn_risk", Interval(-0.1, -0.2, -0.05), 2.0).passed
 
 
 def test_the_interval_of_a_slope_holds_the_truth_as_often_as_it_says() -> None:
