@@ -16,7 +16,7 @@ SLICED_BY: Final = ("days_since_first_order", "spend_365d", "days_since_last_act
 # A slice of fewer rows is not looked at.
 FEWEST_ROWS: Final = 500
 # Worse by less, relative to the champion's loss, is let through. Of thirty slices of two equal
-# models one is surely above 0 by chance; surely above this it was never seen.
+# models one is surely above 0 by chance. A judgement: twice the margin of the whole.
 SLICE_MARGIN: Final = 0.02
 
 
