@@ -30,7 +30,7 @@ from serving.policy import load_policy
 from serving.settings import Settings
 from serving.store import Store
 from training import candidates
-from training.candidates import Fitter
+from training.candidates import Fitted, Fitter
 from training.fit import TrainSettings, train
 
 PAGE = Path(__file__).parents[1] / "docs" / "extending.md"
@@ -113,7 +113,7 @@ def own_model(monkeypatch: pytest.MonkeyPatch) -> type:
         "model",
         "fitter",
         **{"dataclass": dataclass, "ClassVar": ClassVar, "np": np, "logit": logit},
-        **{"Classifier": Classifier, "Fitter": Fitter},
+        **{"Classifier": Classifier, "Fitter": Fitter, "Fitted": Fitted},
     )
     kinds = {**classifier.KINDS, "threshold": found["Threshold"]}
     monkeypatch.setattr(bundle_files, "KINDS", kinds)

@@ -34,7 +34,14 @@ def steady_buyers(gap_of):  # type: ignore[no-untyped-def]
 
 def test_what_grows_with_the_history_is_a_clock(log_of) -> None:  # type: ignore[no-untyped-def]
     stopped = found(log_of(steady_buyers(lambda day: 5.0)))
-    grown = {"orders_365d", "orders_ever", "spend_365d", "tenure_days", "days_since_first_order"}
+    grown = {
+        "order_days_ever",
+        "orders_365d",
+        "orders_ever",
+        "spend_365d",
+        "tenure_days",
+        "days_since_first_order",
+    }
     # A tenth of the weight, with this half life, lies further back than the first snapshot can
     # look; with 7 days it is less than a ten-thousandth.
     slowly = {"order_days_365d", "orders_half_life_21d", "orders_half_life_60d"}
