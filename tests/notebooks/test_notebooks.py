@@ -67,7 +67,8 @@ def test_a_changed_parameter_is_promoted_in_four_commands() -> None:
     assert f"bundle {first} is in service\n" in said
     assert "Set: num_leaves=7." in said
     assert f"bundle {second} is the challenger; bundle {first} stays in service" in said
-    assert f"bundle {second} is in service; `nextbest rollback` returns to {first}" in said
+    assert f"bundle {second} is in service, forced although a gate said no;" in said
+    assert f"`nextbest rollback` returns to {first}" in said
     assert "Next best communication:" in said
     assert re.search(r"nextbest-churn@champion: log loss 0\.\d+ \(0\.\d+ to 0\.\d+\)", said)
     assert "card.html" in said
