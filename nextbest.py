@@ -251,8 +251,9 @@ def features(
 @features_app.command("dictionary")
 def feature_dictionary(as_json: JsonOption = False) -> None:
     """Say what each feature means, in which unit, and how it is computed."""
-    from features.definitions import EVENT_SETS, FEATURES
+    from features.definitions import FEATURES
     from features.dictionary import dictionary_lines, dictionary_record
+    from features.groups.event_sets import EVENT_SETS
 
     show(dictionary_lines(FEATURES, EVENT_SETS), dictionary_record(FEATURES, EVENT_SETS), as_json)
 

@@ -44,6 +44,10 @@ ANONYMOUS_PREFIX: Final = "anon:"  # an id that begins so belongs to a visitor, 
 # int64, so no real amount can be mistaken for it.
 ABSENT: Final = -(2**63)
 
+# Currencies with two decimals (EUR, USD, GBP ...). Others would need their own number here.
+MINOR_UNITS: Final = 100
+THOUSANDTHS: Final = 1000  # scores are kept as thousandths
+
 # What the integer column `value` holds, by event. Times are microseconds, scores thousandths
 # (4.5 stars -> 4500), discounts minor currency units, all else whole numbers.
 VALUE_SOURCE: Final[Mapping[str, str]] = {
@@ -68,6 +72,7 @@ KEYED_BY: Final[Mapping[str, str]] = {
 }
 
 COMMUNICATION_SENT: Final = "Communication Sent"
+SURVEYS: Final = ("nps", "csat", "ces")  # kinds of survey that features know
 
 # Events that a machine may have caused in a person's place. If it did, the key says so after the
 # slash: `Email Opened/machine`; see `features.machines`.

@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 
 from features.algebra import Feature, FeatureSet
 from features.batch import feature_row
-from features.definitions import EVENT_SETS, FEATURES
+from features.definitions import FEATURES
 from features.dictionary import dictionary_lines
 from features.expressions import Signals
+from features.groups.event_sets import EVENT_SETS
 from features.history import History
 from features.home import Home
 from features.signals import ABSENT, DAY, SignalColumns, code

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from features.algebra import FeatureSet
 from features.batch import feature_matrix
-from features.definitions import FEATURES, MINOR_UNITS
-from features.signals import ABSENT, DAY, Int64Array, SignalLog, code
+from features.definitions import FEATURES
+from features.signals import ABSENT, DAY, MINOR_UNITS, Int64Array, SignalLog, code
 from features.stage import subscription_runs
 from models.at_risk import SUBSCRIPTION_FEATURES
 from models.targets import EVER, LAPSE, ORDER, Target

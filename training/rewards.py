@@ -11,13 +11,13 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from features.definitions import MINOR_UNITS
 from features.intake.checks import SURVEY_KINDS
 from features.signals import (
     ABSENT,
     CHANNELS,
     DAY,
     KEYED_BY,
+    MINOR_UNITS,
     Int64Array,
     SignalLog,
     code,

@@ -6,14 +6,21 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from features.signals import ABSENT, DAY, Int64Array, SignalLog, code, is_anonymous
+from features.signals import (
+    ABSENT,
+    DAY,
+    THOUSANDTHS,
+    Int64Array,
+    SignalLog,
+    code,
+    is_anonymous,
+)
 from models.targets import RECOMMENDATION, Target
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 
 SENT: Final = "Survey Sent/nps"
-THOUSANDTHS: Final = 1000  # scores are kept as thousandths
 SILENT: Final = -1.0
 # Source: Reichheld (2003): 9 and 10 promote, 0 to 6 detract, of the scale from 0 to 10.
 LEAST_OF_PROMOTER: Final = 9.0

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from features.algebra import Feature, FeatureSet
-from features.definitions import EVENT_SETS, FEATURES
+from features.definitions import FEATURES
 from features.dictionary import dictionary_lines, dictionary_record, entries, formula
 from features.expressions import MEASURES, Expression, Measure, Signals
+from features.groups.event_sets import EVENT_SETS
 
 ROOT = Path(__file__).parents[2]
 A, B, C = (Signals(key).count for key in ("Order Completed", "Email Sent", "Page Viewed"))

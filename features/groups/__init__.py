@@ -1,0 +1,1 @@
+"""Every feature, in files by what it tells of."""
