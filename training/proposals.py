@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from features.definitions import activity
+from features.groups.event_sets import activity
 from features.signals import ABSENT, DAY, Int64Array, SignalLog, code, is_anonymous
 from models.proposed_targets import ACTIVITY, CONTRACT, SHOP, Windows
 from models.targets import CHURN, ORDER, REPURCHASE, SUBSCRIPTION_EVENTS, Targets
