@@ -86,6 +86,7 @@ def answer(decision_id: str, decision: Decision, surroundings: Surroundings) -> 
         "standard_error": money(chosen.standard_error),
         "cost": money(chosen.cost),
         "fatigue": money(chosen.fatigue),
+        "novelty": money(chosen.novelty),
         "price": money(chosen.price),
         "weight": chosen.weight,
         "expected_net": money(chosen.expected_net),

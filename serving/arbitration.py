@@ -2,15 +2,15 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from math import exp2, hypot, prod, sqrt
+from math import hypot, prod, sqrt
 from typing import Final
 
-from features.signals import DAY
 from models.effects import NOTHING_MEASURED, CustomerEffects
 from models.expectation import Expectation
 from serving.catalog import Communication
-from serving.policy import Fatigue, Policy
-from serving.records import NO_CONTACT, Candidate, Contact
+from serving.fatigue import Worn
+from serving.policy import Policy
+from serving.records import NO_CONTACT, Candidate
 
 SILENCE: Final = Candidate(
     communication=NO_CONTACT,
@@ -59,7 +59,7 @@ NOT_SENT: Final = Weighed(SILENCE, 0.0, None, 0.0)
 def ranked(
     entries: Iterable[Communication],
     expectation: Expectation,
-    fatigue: float,
+    worn: Worn,
     policy: Policy,
     measured: CustomerEffects = NOTHING_MEASURED,
 ) -> tuple[Candidate, ...]:
@@ -74,7 +74,7 @@ def ranked(
     measured : CustomerEffects
         What was measured of communications, for this customer.
     """
-    weighed = [weigh(one, expectation, fatigue, policy, measured) for one in entries]
+    weighed = [weigh(one, expectation, worn, policy, measured) for one in entries]
     return in_order([NOT_SENT, *weighed], measured, policy.z)
 
 
@@ -119,7 +119,7 @@ def lower_bound(one: Weighed, start: Weighed, measured: CustomerEffects, z: floa
 def weigh(
     entry: Communication,
     expectation: Expectation,
-    fatigue: float,
+    worn: Worn,
     policy: Policy,
     measured: CustomerEffects,
 ) -> Weighed:
@@ -129,7 +129,7 @@ def weigh(
     ``effect = (w * scale * stated + n * measured) / (w + n)``, where `scale` is how much of all
     stated effects together came true. Errors of the two parts are independent.
     """
-    stated = candidate(entry, expectation, fatigue, policy)
+    stated = candidate(entry, expectation, worn, policy)
     place = measured.places.get(entry.name)
     if place is None:
         return Weighed(stated, stated.expected_net, None, 0.0)
@@ -154,16 +154,17 @@ def weigh(
 
 
 def candidate(
-    entry: Communication, expectation: Expectation, fatigue: float, policy: Policy
+    entry: Communication, expectation: Expectation, worn: Worn, policy: Policy
 ) -> Candidate:
     """One communication with its worth for this customer as the catalog states it, in money.
 
-    ``effect = share * of - opt_out * opt_out_cost``, ``net = effect * weight - cost - fatigue``.
-    Fatigue is the price of marketing upon marketing; a service message does not pay it.
+    ``effect = share * of - opt_out * opt_out_cost`` and
+    ``net = effect * weight - cost - fatigue - novelty``. Fatigue is the price of marketing upon
+    marketing, novelty that of the same again; a service message pays neither.
     """
     effect, error = stated_effect(entry, expectation, policy)
     weight = policy.weight(entry.name)
-    price = fatigue if entry.message_class == "marketing" else 0.0
+    fatigue, novelty = worn.of(entry)
     return Candidate(
         communication=entry.name,
         name=entry.title,
@@ -172,11 +173,12 @@ def candidate(
         expected_effect=effect,
         standard_error=error,
         cost=entry.cost,
-        fatigue=price,
-        expected_net=effect * weight - entry.cost - price,
+        fatigue=fatigue,
+        expected_net=effect * weight - entry.cost - fatigue - novelty,
         effect_basis="assumed",
         evidence=0,
         weight=weight,
+        novelty=novelty,
     )
 
 
@@ -187,16 +189,6 @@ def stated_effect(
     base = prod(_factor(name, expectation) for name in entry.prior.of)
     effect = entry.prior.share * base - entry.prior.opt_out * policy.opt_out_cost
     return effect, entry.prior.share_sd * base
-
-
-def fatigue_price(contacts: Iterable[Contact], fatigue: Fatigue, as_of: int) -> float:
-    """Price of one more message: ``price * sum of 2 ** (-age / half_life)`` over past contacts.
-
-    A planned contact counts in full. Source: the recovering bandit of Yancey and Settles
-    (2020), with a price in money in the place of a penalty in probability.
-    """
-    ages = (max(0, as_of - contact.at) / DAY for contact in contacts)
-    return fatigue.price * sum(exp2(-age / fatigue.half_life_days) for age in ages)
 
 
 def comes_first(candidate: Candidate) -> bool:
@@ -214,7 +206,8 @@ def _ties(candidate: Candidate) -> tuple[bool, str]:
 
 
 def _net(effect: float, candidate: Candidate) -> float:
-    return effect * candidate.weight - candidate.cost - candidate.fatigue
+    less = candidate.cost + candidate.fatigue + candidate.novelty
+    return effect * candidate.weight - less
 
 
 def _covariance(one: Weighed, other: Weighed, measured: CustomerEffects) -> float:

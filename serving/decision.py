@@ -22,12 +22,13 @@ from features.traits import TIME_ZONE
 from models.effects import NOTHING_MEASURED, CustomerEffects, state_of
 from models.expectation import Expectation
 from models.language import phrase
-from serving.arbitration import SILENCE, fatigue_price, ranked
+from serving.arbitration import SILENCE, ranked
 from serving.catalog import Catalog, Communication
 from serving.contact_policy import FOREMOST, NO_CONSENT, consent_for, obstacles_now
 from serving.eligibility import eligible
 from serving.engine import Engine
 from serving.exploration import arm_of, choose, epsilon_for, selection_probabilities
+from serving.fatigue import worn_by
 from serving.flags import flags_up
 from serving.moments import last_occurrences, obstacles_of_past, over_at
 from serving.prices import priced, told_apart
@@ -154,10 +155,10 @@ def settle(proposal: Proposal, engine: Engine, ledger: Ledger, uniform: float) -
     allowed, refused, free_at = _allowed_now(proposal, ledger, engine)
 
     # What each message is worth beyond silence, and less what it costs; the best comes first.
-    fatigue = fatigue_price(ledger.contacts, policy.fatigue, as_of)
+    worn = worn_by(ledger.contacts, policy.fatigue, as_of)
     paid = {e.name: engine.prices.of(e, customer.customer_id, policy) for e in allowed}
     told = proposal.expectation
-    weighed = ranked(priced(allowed, paid), told, fatigue, policy, proposal.measured)
+    weighed = ranked(priced(allowed, paid), told, worn, policy, proposal.measured)
     candidates = told_apart(weighed, paid)
 
     # How likely each one is to be chosen; then the choice.

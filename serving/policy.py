@@ -98,10 +98,16 @@ class CoolOff:
 
 @dataclass(frozen=True, slots=True)
 class Fatigue:
-    """Each past contact makes the next one dearer by `price`, halved every `half_life_days`."""
+    """What past contacts cost the next one; see `serving.fatigue`.
+
+    Each makes it dearer by `price`, halved every `half_life_days`. The same communication again
+    is dearer by `novelty_price` besides, halved for every `novelty_half_life_days` since the last.
+    """
 
     price: float
     half_life_days: float
+    novelty_price: float = 0.0
+    novelty_half_life_days: float = 15.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,8 +272,14 @@ def _time_of_day(table: Table, key: str) -> dt.time:
 
 
 def _fatigue(table: Table) -> Fatigue:
-    table.allow("price", "half_life_days")
-    return Fatigue(table.number("price", 0, math.inf), table.number("half_life_days", 0.1, 365))
+    table.allow(*Fatigue.__slots__)
+    found = Fatigue(table.number("price", 0, math.inf), table.number("half_life_days", 0.1, 365))
+    if table.has("novelty_price"):  # policies written before it had none
+        found = replace(found, novelty_price=table.number("novelty_price", 0, math.inf))
+    if table.has("novelty_half_life_days"):
+        days = table.number("novelty_half_life_days", 0.1, 365)
+        found = replace(found, novelty_half_life_days=days)
+    return found
 
 
 def _budget(table: Table) -> float:
@@ -322,7 +334,12 @@ def memory_days(policy: Policy, longest_window_days: int) -> int:
     """How many days of contacts a decision must look back upon.
 
     The longest of all cap windows, all windows of the communications, and the time after which
-    a contact adds less than a hundredth of the fatigue price (seven half-lives: 1/128).
+    a contact adds less than a hundredth of the prices of fatigue and novelty (seven half-lives:
+    1/128).
     """
     caps = (cap.days for cap in policy.caps)
-    return max(longest_window_days, math.ceil(7 * policy.fatigue.half_life_days), *caps)
+    fatigue = policy.fatigue
+    slowest = fatigue.half_life_days
+    if fatigue.novelty_price:
+        slowest = max(slowest, fatigue.novelty_half_life_days)
+    return max(longest_window_days, math.ceil(7 * slowest), *caps)

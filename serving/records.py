@@ -237,8 +237,10 @@ class Refusal:
 class Candidate:
     """A communication that may be chosen, with its worth for this customer.
 
-    Money in currency units. ``expected_net = expected_effect * weight - cost - fatigue - price``,
-    where `price` is what scarce money and places cost in a batch; see `serving.prices`.
+    Money in currency units. ``expected_net = expected_effect * weight - cost - fatigue - novelty -
+    price``, where `fatigue` and `novelty` are what past messages cost this one (see
+    `serving.fatigue`), and `price` is what scarce money and places cost in a batch (see
+    `serving.prices`).
     """
 
     communication: str
@@ -254,6 +256,7 @@ class Candidate:
     evidence: int
     weight: float = 1.0
     price: float = 0.0
+    novelty: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

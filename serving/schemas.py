@@ -200,6 +200,7 @@ class DecisionAnswer(BaseModel):
     standard_error: float
     cost: float
     fatigue: float
+    novelty: float
     price: float
     weight: float
     expected_net: float
@@ -358,7 +359,9 @@ class FeatureAnswer(BaseModel):
 
 
 class TermAnswer(BaseModel):
-    """A part of a net worth: `stated`, `opt_out`, `measured`, `cost`, `fatigue` or `price`.
+    """A part of a net worth.
+
+    `kind`: `stated`, `opt_out`, `measured`, `cost`, `fatigue`, `novelty` or `price`.
 
     `of`: the scores, sums of money and features that it is a product of.
     """

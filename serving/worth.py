@@ -28,6 +28,7 @@ from models.expectation import Expectation
 from serving.arbitration import NOT_SENT, Weighed, in_order, weigh
 from serving.communication import Communication
 from serving.engine import Engine
+from serving.fatigue import Worn
 from serving.policy import Policy
 from serving.prices import priced
 from serving.records import NO_CONTACT, Candidate, Customer, Decision
@@ -43,8 +44,8 @@ _SHARES: Final = tuple((_WEIGHTS / 2).tolist())
 class Term:
     """A part of a net worth: an amount of money times the inputs in `of`.
 
-    `kind` is ``stated``, ``opt_out``, ``measured``, ``cost``, ``fatigue`` or ``price``. What the
-    weight multiplies is multiplied already.
+    `kind` is ``stated``, ``opt_out``, ``measured``, ``cost``, ``fatigue``, ``novelty`` or
+    ``price``. What the weight multiplies is multiplied already.
     """
 
     kind: str
@@ -72,7 +73,7 @@ class Scene:
     expectation: Expectation
     entries: tuple[Communication, ...]
     prices: Mapping[str, float]
-    fatigue: float
+    worn: Worn
     policy: Policy
     effects: EffectModels | None
 
@@ -90,7 +91,7 @@ class Scene:
         measured, entries = self.measured, priced(self.entries, self.prices)
         return [
             NOT_SENT,
-            *(weigh(e, self.expectation, self.fatigue, self.policy, measured) for e in entries),
+            *(weigh(e, self.expectation, self.worn, self.policy, measured) for e in entries),
         ]
 
     def order(self) -> tuple[Candidate, ...]:
@@ -138,7 +139,9 @@ class Scene:
             for coefficient, of in zip(found, self.effects.terms, strict=True):
                 yield Term("measured", weight * (1.0 - say) * coefficient, tuple(of))
         yield Term("cost", -entry.cost)
-        yield Term("fatigue", -self.fatigue if entry.message_class == "marketing" else 0.0)
+        fatigue, novelty = self.worn.of(entry)
+        yield Term("fatigue", -fatigue)
+        yield Term("novelty", -novelty)
         yield Term("price", -self.prices.get(entry.name, 0.0))
 
 
@@ -159,7 +162,10 @@ def scene_of(
         expectation=decision.expectation,
         entries=tuple(listed[one.communication] for one in sent),
         prices={one.communication: one.price for one in sent},
-        fatigue=max((one.fatigue for one in sent), default=0.0),
+        worn=Worn(
+            max((one.fatigue for one in sent), default=0.0),
+            {one.communication: one.novelty for one in sent},
+        ),
         policy=engine.policy,
         effects=None if bundle is None else bundle.effects,
     )

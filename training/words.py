@@ -83,6 +83,7 @@ class _Answer(TypedDict):
     standard_error: float
     cost: float
     fatigue: float
+    novelty: float
     weight: float
     expected_net: float
     currency: str
@@ -134,11 +135,12 @@ def _what(found: _Answer) -> Iterator[str]:
     if not silent:
         currency = found["currency"]
         weighed = "" if found["weight"] == 1 else f" times weight {found['weight']:g}"
+        again = f", {found['novelty']:.2f} for the same again" if found["novelty"] else ""
         yield (
             f"  Worth {found['expected_net']:.2f} {currency} more than silence: effect "
             f"{found['expected_effect']:.2f} (standard error {found['standard_error']:.2f}, "
-            f"{found['effect_basis']}){weighed}, less cost {found['cost']:.2f} and fatigue "
-            f"{found['fatigue']:.2f}."
+            f"{found['effect_basis']}){weighed}, less cost {found['cost']:.2f}{again} "
+            f"and fatigue {found['fatigue']:.2f}."
         )
         yield f"  Consent: {_consent(found['consent'])}. Not before {found['not_before']}."
     chance = found["selection_probability"]

@@ -12,6 +12,7 @@ from models.expectation import Expectation
 from serving.arbitration import ranked
 from serving.catalog import SHIPPED, load_catalog
 from serving.communication import Communication, Prior
+from serving.fatigue import FRESH
 from serving.policy import Policy
 from serving.records import NO_CONTACT
 
@@ -40,7 +41,7 @@ def best_for_each(models: EffectModels, state: FloatArray, policy: Policy) -> In
     # Customers alike in all that effects look at are decided about once.
     kinds, kind = np.unique(state, axis=0, return_inverse=True)
     chosen = [
-        places[ranked(entries, UNKNOWN, 0.0, policy, models.on(one, "active"))[0].communication]
+        places[ranked(entries, UNKNOWN, FRESH, policy, models.on(one, "active"))[0].communication]
         for one in kinds
     ]
     return np.array(chosen, dtype=np.int64)[kind.ravel()]

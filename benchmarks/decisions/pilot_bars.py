@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from features.stage import STAGES
 from models.effects import STATE, EffectModels
 from serving.arbitration import NOT_SENT, ranked, weigh
+from serving.fatigue import Worn
 from serving.records import NO_CONTACT
 from training.decision_log import LoggedDecisions
 from training.effects import learn_effects
@@ -79,7 +80,7 @@ def shipped(judge: Judge, models: EffectModels | None) -> tuple[Int64Array, Int6
         state = world.judged.state[row]
         fatigue = world.policy.fatigue.price * float(state[tired])
         told = world.judged.expectations[row]
-        given = (told, fatigue, world.policy)
+        given = (told, Worn(fatigue), world.policy)
         if models is None:
             chosen[row] = start[row] = PLACE[ranked(allowed, *given)[0].communication]
             continue

@@ -253,6 +253,7 @@ def page_of(answer: Said, looking: Looking, signals: SignalColumns = EMPTY) -> C
     margin = answer["scores"].get("expected_margin")
     value = None if margin is None else margin["value"]
     fatigue, weight = answer.get("fatigue", 0.0), answer.get("weight", 1.0)
+    fatigue += answer.get("novelty", 0.0)
     return CustomerPage(
         answer=answer,
         standing=bool(answer["decision_id"]),

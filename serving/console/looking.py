@@ -70,7 +70,8 @@ class Said(TypedDict):
     standard_error: float
     cost: float
     expected_net: float
-    fatigue: NotRequired[float]  # answers logged by older versions lack these two
+    fatigue: NotRequired[float]  # answers logged by older versions lack these three
+    novelty: NotRequired[float]
     weight: NotRequired[float]
     currency: str
     effect_basis: str

@@ -62,7 +62,9 @@ def decided(customer: Customer, engine: Engine, contacts: tuple[Contact, ...] = 
 
 
 def explained(customer: Customer, engine: Engine) -> tuple[Lead, Scene, Decision]:
-    earlier = (Contact(customer.as_of - 9 * DAY, "email"),)  # it has a price, and no cap is full
+    # Both have a price, one of them as a repetition too, and no cap is full.
+    ago = customer.as_of - 9 * DAY
+    earlier = (Contact(ago, "email"), Contact(ago, "email", "marketing", "newsletter"))
     decision = decided(customer, engine, earlier)
     lead = lead_of(decision, customer, engine)
     assert lead is not None
@@ -107,7 +109,7 @@ def order_after(flip: Flip, value: float, scene: Scene) -> list[str]:
     if scene.effects is not None:
         state = state_of(told, customer.features, customer.stage)
         measured = scene.effects.on(state, customer.stage)
-    found = ranked(priced(entries, scene.prices), told, scene.fatigue, policy, measured)
+    found = ranked(priced(entries, scene.prices), told, scene.worn, policy, measured)
     return [one.communication for one in found]
 
 
