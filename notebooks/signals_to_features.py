@@ -64,7 +64,7 @@ pd.Series(history.events()).sort_values(ascending=False).head(8)
 # %% [markdown]
 # ## Features
 #
-# Each feature is declared once, in `features/definitions.py`, and the same kernel computes it for
+# Each feature is declared once, in `features/groups/`, and the same kernel computes it for
 # a whole table and for one customer of a running service.
 
 # %%

@@ -1,12 +1,17 @@
 """Homes that several tests look at; made once, and copied by whoever changes them."""
 
+import hashlib
+import json
 import shutil
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import settings
 
+import nextbest
 from features.history import History
 from features.home import About, Home
 from features.intake.ingest import IntakeRules, ingest
@@ -54,3 +59,44 @@ def trained_copy(trained: TrainedHome, tmp_path: Path) -> TrainedHome:
     home, as_of = trained
     shutil.copytree(home.path, tmp_path / "home")
     return Home(tmp_path / "home"), as_of
+
+
+@pytest.fixture
+def signed_again() -> Callable[..., Path]:
+    """What a forger does: makes a bundle's manifest fit its files, and renames the folder."""
+
+    def sign(folder: Path, **changes: object) -> Path:
+        manifest = json.loads((folder / "manifest.json").read_text())
+        manifest.update(changes)
+        if "files" not in changes:
+            manifest["files"] = {
+                path.name: hashlib.sha256(path.read_bytes()).hexdigest()
+                for path in sorted(folder.iterdir())
+                if path.name != "manifest.json"
+            }
+        raw = json.dumps(manifest).encode()
+        (folder / "manifest.json").write_bytes(raw)
+        return folder.rename(folder.parent / hashlib.sha256(raw).hexdigest())
+
+    return sign
+
+
+@pytest.fixture
+def run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[int, str, str]]:
+    """Run one command line in an empty folder: exit code, output, errors."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("NEXTBEST_HOME", raising=False)
+
+    def run_it(*words: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["nextbest", *words])
+        try:
+            nextbest.main()
+            code = 0
+        except SystemExit as end:
+            code = int(end.code or 0)
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return run_it

@@ -2,13 +2,11 @@
 
 import json
 import shutil
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-import nextbest
 from features.definitions import FEATURES
 from features.home import Home
 from models.evaluation import report_folder
@@ -20,25 +18,6 @@ from training.retrain import Recipe, retrain
 
 ORDERS = "customer_id,event,occurred_at,amount\n"
 Run = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Run one command line in an empty folder: exit code, output, errors."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("NEXTBEST_HOME", raising=False)
-
-    def run_it(*words: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["nextbest", *words])
-        try:
-            nextbest.main()
-            code = 0
-        except SystemExit as end:
-            code = int(end.code or 0)
-        out, err = capsys.readouterr()
-        return code, out, err
-
-    return run_it
 
 
 def orders(rows: list[str]) -> str:

@@ -12,7 +12,6 @@ Sources: Horvitz and Thompson (1952); Swaminathan and Joachims (2015), for SNIPS
 Langford and Li (2011), for DM and DR. Costs are known, so no estimate of them is needed.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -203,14 +202,6 @@ def difference(
     """Doubly robust value of one policy less another's, on the same rows."""
     gained = robust_scores(log, new, worth) - robust_scores(log, current, worth)
     return clustered_mean(gained, log.customer)
-
-
-ESTIMATORS: Final[Mapping[str, object]] = {
-    "direct method": direct_method,
-    "inverse propensity": inverse_propensity,
-    "self-normalised": self_normalised,
-    "doubly robust": doubly_robust,
-}
 
 
 def clustered_mean(values: FloatArray, customer: Int64Array) -> Estimate:

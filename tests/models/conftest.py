@@ -1,7 +1,5 @@
 """A bundle with one model of each kind, small enough to read."""
 
-import hashlib
-import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -104,20 +102,13 @@ def texts() -> ReasonTexts:
 
 
 @pytest.fixture
-def signed_again() -> Callable[..., Path]:
-    """What a forger does: makes a bundle's manifest fit its files, and renames the folder."""
+def forged(signed_again: Callable[..., Path]) -> Callable[..., Path]:
+    """What else a forger does: puts one text of a bundle's file in place of another."""
 
-    def sign(folder: Path, **changes: object) -> Path:
-        manifest = json.loads((folder / "manifest.json").read_text())
-        manifest.update(changes)
-        if "files" not in changes:
-            manifest["files"] = {
-                path.name: hashlib.sha256(path.read_bytes()).hexdigest()
-                for path in sorted(folder.iterdir())
-                if path.name != "manifest.json"
-            }
-        raw = json.dumps(manifest).encode()
-        (folder / "manifest.json").write_bytes(raw)
-        return folder.rename(folder.parent / hashlib.sha256(raw).hexdigest())
+    def forge(folder: Path, name: str, old: str, new: str) -> Path:
+        text = (folder / name).read_text(encoding="utf-8")
+        assert old in text
+        (folder / name).write_text(text.replace(old, new, 1), encoding="utf-8")
+        return signed_again(folder)
 
-    return sign
+    return forge

@@ -62,14 +62,10 @@ def test_a_customer_gets_a_margin_with_its_ends(earning: Bundle, rows: FloatArra
     ],
 )
 def test_a_forged_margin_is_refused(
-    folder: Path, name: str, old: str, new: str, words: str, signed_again: Signer
+    folder: Path, name: str, old: str, new: str, words: str, forged: Signer
 ) -> None:
-    path = folder / name
-    text = path.read_text(encoding="utf-8")
-    assert old in text
-    path.write_text(text.replace(old, new), encoding="utf-8")
     with pytest.raises(DamagedBundle, match=words):
-        load_bundle(signed_again(folder), FEATURES)
+        load_bundle(forged(folder, name, old, new), FEATURES)
 
 
 def test_a_margin_without_its_forest_is_refused(folder: Path, signed_again: Signer) -> None:

@@ -19,6 +19,7 @@ def text(forest: Classifier) -> str:
 
 def test_a_whole_forest_passes(text: str) -> None:
     check_forest(text, FEATURES.names)
+    assert lightgbm.Booster(model_str=text).feature_name() == list(FEATURES.names)
 
 
 def test_a_forest_cut_anywhere_is_refused(text: str) -> None:
@@ -179,8 +180,13 @@ def test_a_chain_that_would_take_seconds_to_explain_is_refused() -> None:
         check_forest(text, ("x",))
 
 
-def test_a_split_of_the_missing_from_the_rest_passes(text: str) -> None:
-    check_forest(sized_again(re.sub(r"threshold=\S+ ", "threshold=inf ", text)), FEATURES.names)
+def test_a_split_of_the_missing_from_the_rest_passes() -> None:
+    text = one_tree("1 -1 -2", "2 -3 -4", "4 2 2")
+    text = text.replace("threshold=1 ", "threshold=inf ").replace("type=2 ", "type=8 ")
+    check_forest(sized_again(text), ("x",))
+    found = lightgbm.Booster(model_str=sized_again(text)).predict([[0.5], [9.0], [np.nan]])
+    log_odds = np.array([0.1, 0.3, 0.2])
+    np.testing.assert_allclose(found, 1 / (1 + np.exp(-log_odds)), rtol=1e-12)
 
 
 def test_a_text_that_never_ends_is_refused() -> None:

@@ -1,11 +1,15 @@
-"""Small signal logs made by hand, for tests of training."""
+"""Small signal logs made by hand, and the engine that serves the trained home."""
 
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import pytest
 
+from features.home import Home
 from features.signals import ABSENT, SignalColumns, SignalLog, code
+from serving.champion import company_engine, with_champion
+from serving.engine import Engine
+from serving.store import Store
 
 # (event, occurred_at), and if need be received_at, amount and value
 Fact = (
@@ -48,3 +52,11 @@ def log_of(facts: Mapping[str, Sequence[Fact]]) -> SignalLog:
 @pytest.fixture(name="log_of", scope="session")
 def log_maker() -> LogOf:
     return log_of
+
+
+@pytest.fixture(scope="session")
+def engine(trained: tuple[Home, int]) -> Engine:
+    """The trained home's own, its champion in it."""
+    home, _ = trained
+    with Store.open(home.store) as store:
+        return with_champion(company_engine(home), home, store.champion()).engine

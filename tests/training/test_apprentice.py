@@ -1,17 +1,14 @@
 """The apprentice: past messages beside ours, from what was known then and from nothing later."""
 
 import json
-import sys
 from dataclasses import replace
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-import nextbest
 from features.history import History, SentSignal
 from features.signals import DAY, HOUR, SignalColumns, code
-from serving.champion import company_engine, with_champion
 from serving.records import NO_CONTACT
 from serving.store import Store
 from training.apprentice import (
@@ -27,13 +24,6 @@ from training.narrator import Narrator
 from training.policy_replay import decided
 
 QUIET = Narrator(quiet=True)
-
-
-@pytest.fixture(scope="module")
-def engine(trained):
-    home, _ = trained
-    with Store.open(home.store) as store:
-        return with_champion(company_engine(home), home, store.champion()).engine
 
 
 @pytest.fixture(scope="module")
@@ -198,16 +188,14 @@ def test_nothing_sent_and_no_days_are_refused_in_words(trained) -> None:
         replay(home, as_of + 400 * DAY, 1, QUIET)
 
 
-def test_the_command_line_writes_a_row_a_message(trained, tmp_path, monkeypatch, capsys) -> None:
+def test_the_command_line_writes_a_row_a_message(trained, tmp_path, run) -> None:
     """Models are fitted on what came before the first message, and told of."""
     home, _ = trained
     out = tmp_path / "beside.parquet"
-    words = ["replay", "--days", "2", "--home", str(home.path), "--out", str(out), "--json"]
-    monkeypatch.setattr(sys, "argv", ["nextbest", *words])
-    with pytest.raises(SystemExit) as ended:
-        nextbest.main()
-    assert ended.value.code == 0
-    record = json.loads(capsys.readouterr().out)
+    words = ("replay", "--days", "2", "--home", str(home.path), "--out", str(out), "--json")
+    code, said, _ = run(*words)
+    assert code == 0
+    record = json.loads(said)
     table = pq.read_table(out)
     assert table.num_rows == record["looked_at"] == record["messages"] > 0
     assert record["notes"][0].startswith("Scores and effects were fitted on what was received")

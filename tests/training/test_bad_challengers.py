@@ -1,6 +1,5 @@
 """Bad challengers of many kinds stay out, each by the gate named for it; a good one comes in."""
 
-import hashlib
 import importlib
 import json
 import re
@@ -147,12 +146,15 @@ def test_spoilt_files_cannot_even_be_forced(
     duel: Duel,
     trained_copy: tuple[Home, int],
     spoil: Callable[[dict[str, str]], None],
+    signed_again: Callable[..., Path],
 ) -> None:
     home, as_of = trained_copy
-    good = home.bundles / write_bundle(duel.good, home.bundles)
-    files = {path.name: path.read_text() for path in good.iterdir()}
+    folder = home.bundles / write_bundle(duel.good, home.bundles)
+    files = {path.name: path.read_text() for path in folder.iterdir()}
     spoil(files)
-    refused_whole(home, as_of, signed(home, files), SPOILT[spoil])
+    for name, text in files.items():
+        (folder / name).write_text(text)
+    assert_refused(home, as_of, signed_again(folder).name, SPOILT[spoil])
 
 
 def test_one_made_for_other_features_cannot_even_be_forced(
@@ -160,26 +162,10 @@ def test_one_made_for_other_features_cannot_even_be_forced(
 ) -> None:
     home, as_of = trained_copy
     sha = write_bundle(replace(duel.good, fingerprint="0" * 64), home.bundles)
-    refused_whole(home, as_of, sha, "was trained with the features '000000000000'")
+    assert_refused(home, as_of, sha, "was trained with the features '000000000000'")
 
 
-def signed(home: Home, files: dict[str, str]) -> str:
-    """The name of a bundle of these files, its manifest made to fit."""
-    manifest = json.loads(files.pop("manifest.json"))
-    manifest["files"] = {name: digest(text) for name, text in sorted(files.items())}
-    files["manifest.json"] = json.dumps(manifest)
-    sha = digest(files["manifest.json"])
-    (home.bundles / sha).mkdir()
-    for name, text in files.items():
-        (home.bundles / sha / name).write_text(text)
-    return sha
-
-
-def digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def refused_whole(home: Home, as_of: int, sha: str, words: str) -> None:
+def assert_refused(home: Home, as_of: int, sha: str, words: str) -> None:
     with Store.open(home.store) as store:
         before = store.champion()
         store.set_challenger(sha)

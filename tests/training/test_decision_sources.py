@@ -10,7 +10,6 @@ from features.history import DecisionSignal, History
 from features.signals import DAY
 from features.stage import STAGES
 from models.effects import STATE, state_of
-from serving.champion import company_engine, with_champion
 from serving.decision import customer_at, expectation_of
 from serving.past_decisions import PastDecision
 from serving.records import ARMS
@@ -30,13 +29,6 @@ from training.decision_sources import (
     gathered,
 )
 from training.everyone import Asking, answers
-
-
-@pytest.fixture(scope="module")
-def engine(trained):
-    home, _ = trained
-    with Store.open(home.store) as store:
-        return with_champion(company_engine(home), home, store.champion()).engine
 
 
 def signal(properties: object, **changes: object) -> DecisionSignal:

@@ -2,7 +2,6 @@
 
 import json
 import re
-import sys
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,10 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import nextbest
 from features.signals import DAY
 from features.stage import STAGES
-from serving.champion import company_engine, with_champion
 from serving.store import Store
 from training import policy_check
 from training.decision_sources import Gathered, gather
@@ -35,13 +32,6 @@ def few_replays():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(policy_check, "MOST_REPLAYED", 60)
         yield
-
-
-@pytest.fixture(scope="module")
-def engine(trained):
-    home, _ = trained
-    with Store.open(home.store) as store:
-        return with_champion(company_engine(home), home, store.champion()).engine
 
 
 @pytest.fixture(scope="module")
@@ -165,21 +155,6 @@ def test_who_taught_is_not_the_judge(engine, pilot, halves) -> None:
         )
     assert judges.new == (early,)
     assert any(note.endswith("decisions that effects were learned from") for note in judges.notes)
-
-
-@pytest.fixture
-def run(monkeypatch, capsys):
-    def run_it(*words: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["nextbest", *words])
-        try:
-            nextbest.main()
-            code = 0
-        except SystemExit as end:
-            code = int(end.code or 0)
-        out, err = capsys.readouterr()
-        return code, out, err
-
-    return run_it
 
 
 def test_a_cap_of_nothing_silences_marketing_and_the_verb_exits_with_one(

@@ -1,9 +1,9 @@
 """What init understands of files as shops export them, and what it says where it cannot."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-import duckdb
 import pytest
 
 from features.history import History
@@ -13,6 +13,7 @@ from features.intake.ingest import IntakeReport, IntakeRules, ingest
 from features.intake.mapping import load_mapping
 from features.intake.mapping_draft import DraftMapping, draft_mapping
 
+Kept = Callable[..., list[tuple[object, ...]]]
 ALL = IntakeRules("EUR", max_quarantine_share=1.0)
 
 
@@ -30,14 +31,6 @@ def taken_in(
     place = Home(folder / home)
     report = ingest([folder / name], load_mapping(folder / "mapping.toml"), place, ALL)
     return report, place, "\n".join(found.notes)
-
-
-def kept(home: Home, columns: str) -> list[tuple[object, ...]]:
-    files = ", ".join(f"'{part}'" for part in History(home.signals).parts())
-    with duckdb.connect() as connection:
-        return connection.execute(
-            f"select {columns} from read_parquet([{files}]) order by all"
-        ).fetchall()
 
 
 def consents(home: Home) -> list[tuple[str, str, bool]]:
@@ -151,7 +144,13 @@ def test_every_column_of_consent_counts(tmp_path: Path) -> None:
     ],
 )
 def test_a_file_is_told_by_its_name_before_its_columns(
-    tmp_path: Path, name: str, text: str, event: str, columns: str, expected: tuple[object, ...]
+    tmp_path: Path,
+    name: str,
+    text: str,
+    event: str,
+    columns: str,
+    expected: tuple[object, ...],
+    kept: Kept,
 ) -> None:
     _, home, _ = taken_in(tmp_path, name, text)
     assert History(home.signals).events() == {event: 1}
@@ -178,7 +177,7 @@ def test_neither_a_date_nor_a_name_is_the_customer(
     assert told == (customer == "Customer Email")
 
 
-def test_prices_of_pieces_are_multiplied_and_added_up(tmp_path: Path) -> None:
+def test_prices_of_pieces_are_multiplied_and_added_up(tmp_path: Path, kept: Kept) -> None:
     text = (
         "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID\n"
         "536366,85120,A,5,1/13/2010 9:33,4.55,17055\n"
@@ -220,7 +219,7 @@ def test_a_price_of_one_piece_without_a_number_of_pieces_is_left_out(tmp_path: P
     ],
 )
 def test_times_are_known_however_they_are_written(
-    tmp_path: Path, value: str, form: str, moment: int
+    tmp_path: Path, value: str, form: str, moment: int, kept: Kept
 ) -> None:
     assert column("order_date", [value]).time_formats == (form,)
     text = f"customer_id|order_date|total\nC0|{value}|5\nC1|{value}|6\n"
@@ -258,7 +257,9 @@ def test_answers_up_to_five_are_no_nps(tmp_path: Path, name: str, top: int, kind
         ("client;date;montant\nK0;31/01/2025;1\u00a0000,50 €\n", 100_050),
     ],
 )
-def test_marks_of_thousands_are_no_decimals(tmp_path: Path, text: str, minor: int) -> None:
+def test_marks_of_thousands_are_no_decimals(
+    tmp_path: Path, text: str, minor: int, kept: Kept
+) -> None:
     _, home, notes = taken_in(tmp_path, "orders.csv", text)
     assert kept(home, "amount_minor") == [(minor,)]
     assert ("have a mark of thousands or three decimals" in notes) == (minor == 200_100)

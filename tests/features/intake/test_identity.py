@@ -1,8 +1,8 @@
 """Which rows are one signal: by their id, their order's number, their content and their count."""
 
+from collections.abc import Callable
 from pathlib import Path
 
-import duckdb
 import pytest
 
 from features.history import History
@@ -11,6 +11,7 @@ from features.intake.ingest import IntakeError, IntakeReport, IntakeRules, inges
 from features.intake.mapping import Mapping_, load_mapping
 from features.signals import DAY
 
+Kept = Callable[..., list[tuple[object, ...]]]
 ALL = IntakeRules("EUR", max_quarantine_share=1.0)
 CANONICAL = "customer_id,event,occurred_at,amount,properties\n"
 ORDERS = """\
@@ -36,14 +37,6 @@ def written(folder: Path, name: str, text: str) -> Path:
 
 def mapped(folder: Path, text: str = ORDERS) -> Mapping_:
     return load_mapping(written(folder, "mapping.toml", text))
-
-
-def kept(home: Home, columns: str) -> list[tuple[object, ...]]:
-    files = ", ".join(f"'{part}'" for part in History(home.signals).parts())
-    with duckdb.connect() as connection:
-        return connection.execute(
-            f"select {columns} from read_parquet([{files}]) order by all"
-        ).fetchall()
 
 
 def counts(report: IntakeReport) -> tuple[int, int, int]:
@@ -73,7 +66,7 @@ def test_the_currency_of_the_company_is_no_part_of_a_signal(tmp_path: Path) -> N
     assert counts(ingest([named], None, home, ALL)) == (0, 1, 0)
 
 
-def test_orders_numbered_for_each_customer_stay_apart(tmp_path: Path) -> None:
+def test_orders_numbered_for_each_customer_stay_apart(tmp_path: Path, kept: Kept) -> None:
     rows = "".join(
         f"{customer};{number};2026-01-{number + 1:02d};10\n"
         for customer in "abc"
@@ -88,7 +81,7 @@ def test_orders_numbered_for_each_customer_stay_apart(tmp_path: Path) -> None:
     assert not any("tell no signal" in line for line in report.lines())
 
 
-def test_a_corrected_order_does_not_count_twice(tmp_path: Path) -> None:
+def test_a_corrected_order_does_not_count_twice(tmp_path: Path, kept: Kept) -> None:
     home = Home(tmp_path / "home")
     first = written(tmp_path, "orders_1.csv", "customer,no,date,amount\na,7,2026-01-01,10\n")
     second = written(
@@ -103,7 +96,9 @@ def test_a_corrected_order_does_not_count_twice(tmp_path: Path) -> None:
     assert "(or the order id) belongs to another signal already" in "\n".join(report.lines())
 
 
-def test_a_negative_amount_tells_a_refund_where_the_mapping_says_so(tmp_path: Path) -> None:
+def test_a_negative_amount_tells_a_refund_where_the_mapping_says_so(
+    tmp_path: Path, kept: Kept
+) -> None:
     home = Home(tmp_path / "home")
     file = written(
         tmp_path, "orders.csv", "customer,no,date,amount\na,7,2026-01-01,10\na,8,2026-01-02,-4\n"
@@ -144,7 +139,7 @@ def test_one_row_of_the_future_moves_nothing(tmp_path: Path) -> None:
     assert History(home.signals).data_end() == NEW_YEAR - 30 * DAY
 
 
-def test_a_withdrawal_in_9999_never_happened(tmp_path: Path) -> None:
+def test_a_withdrawal_in_9999_never_happened(tmp_path: Path, kept: Kept) -> None:
     text = (
         ORDERS.replace('event = "Order Completed"', 'event = "Consent Withdrawn"')
         .replace('one_per = "no"', 'only_where = "until"')

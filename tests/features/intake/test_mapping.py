@@ -1,11 +1,11 @@
 """The mapping: drafted from foreign files, corrected by people, applied to rows."""
 
 import re
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-import duckdb
 import pytest
 
 from features.history import History
@@ -15,8 +15,10 @@ from features.intake.ingest import IntakeReport, IntakeRules, ingest
 from features.intake.mapping import FileRule, Mapping_, MappingError, SignalRule, load_mapping
 from features.intake.mapping_draft import DraftMapping, draft_mapping
 
+Kept = Callable[..., list[tuple[object, ...]]]
 SHOP = Path(__file__).parents[2] / "foreign_shop"
 ALL = IntakeRules("EUR", max_quarantine_share=1.0)
+BY_TIME = "occurred_at, event, amount"
 ORDERS = """\
 [[file]]
 pattern = "orders*.csv"
@@ -45,19 +47,11 @@ def taken_in(folder: Path, name: str, found: DraftMapping) -> tuple[IntakeReport
     return ingest([folder / name], mapping_from(folder, found.toml()), home, ALL), home
 
 
-def kept(home: Home, columns: str) -> list[tuple[object, ...]]:
-    files = ", ".join(f"'{part}'" for part in History(home.signals).parts())
-    with duckdb.connect() as connection:
-        return connection.execute(
-            f"select {columns} from read_parquet([{files}]) order by occurred_at, event, amount"
-        ).fetchall()
-
-
 def micro(moment: datetime) -> int:
     return int(moment.timestamp()) * 1_000_000
 
 
-def test_three_files_of_a_foreign_shop_are_understood(tmp_path: Path) -> None:
+def test_three_files_of_a_foreign_shop_are_understood(tmp_path: Path, kept: Kept) -> None:
     files = sorted(SHOP.glob("*.csv"))
     assert sum(file.stat().st_size for file in files) < 300_000
     found = draft_mapping(files)
@@ -95,12 +89,12 @@ def test_three_files_of_a_foreign_shop_are_understood(tmp_path: Path) -> None:
     assert counts["Order Completed"] == len(lines)
     # The shop's takings, added up from the text by hand.
     cents = sum(int(re.sub("[.,]", "", line.split(";")[4])) for line in lines)
-    total = sum(float(str(amount)) for (amount,) in kept(home, "coalesce(amount, 0)"))
+    total = sum(float(str(amount)) for (amount,) in kept(home, "coalesce(amount, 0)", BY_TIME))
     assert round(total * 100) == cents
     assert ingest(files, mapping, home, IntakeRules("EUR")).accepted == 0
 
 
-def test_letters_of_an_old_encoding_come_out_right(tmp_path: Path) -> None:
+def test_letters_of_an_old_encoding_come_out_right(tmp_path: Path, kept: Kept) -> None:
     found = draft(
         tmp_path,
         "kunden.csv",
@@ -108,7 +102,8 @@ def test_letters_of_an_old_encoding_come_out_right(tmp_path: Path) -> None:
         "latin-1",
     )
     _, home = taken_in(tmp_path, "kunden.csv", found)
-    assert [row for row in kept(home, "event, properties") if row[0] == "Trait Set"] == [
+    rows = kept(home, "event, properties", BY_TIME)
+    assert [row for row in rows if row[0] == "Trait Set"] == [
         ("Trait Set", '{"Ort":"Köln"}'),
         ("Trait Set", '{"Ort":"Ulm"}'),
     ]
@@ -172,7 +167,7 @@ def test_an_ambiguous_date_is_said(tmp_path: Path) -> None:
     )
 
 
-def test_rows_of_articles_become_one_order(tmp_path: Path) -> None:
+def test_rows_of_articles_become_one_order(tmp_path: Path, kept: Kept) -> None:
     text = (
         "Order ID;Customer ID;Order Date;Category;Amount;Discount\n"
         "7;a;2026-01-02;tea;10,00;1,00\n"
@@ -184,7 +179,7 @@ def test_rows_of_articles_become_one_order(tmp_path: Path) -> None:
     found = draft(tmp_path, "orders.csv", text)
     assert any("one row an article, not one an order" in note for note in found.notes)
     report, home = taken_in(tmp_path, "orders.csv", found)
-    assert kept(home, "customer_id, amount_minor, value, category") == [
+    assert kept(home, "customer_id, amount_minor, value, category", BY_TIME) == [
         ("a", 1250, 100, "tea"),
         ("b", 300, 25, "tea"),
         ("b", 400, -(2**63), "tea"),
@@ -240,7 +235,7 @@ def test_tickets_surveys_reviews_and_visits_are_told(tmp_path: Path) -> None:
     }
 
 
-def test_an_event_log_of_another_make_is_renamed(tmp_path: Path) -> None:
+def test_an_event_log_of_another_make_is_renamed(tmp_path: Path, kept: Kept) -> None:
     text = (
         '{"messageId": "1", "userId": "u1", "event": "Order Completed", '
         '"timestamp": "2026-01-01T00:00:00Z", "properties": {"order_id": "x"}}\n'
@@ -252,7 +247,7 @@ def test_an_event_log_of_another_make_is_renamed(tmp_path: Path) -> None:
     corrected = found.toml().replace('"bought" = "bought"', '"bought" = "Order Completed"')
     home = Home(tmp_path / "home")
     ingest([tmp_path / "log.ndjson"], mapping_from(tmp_path, corrected), home, ALL)
-    assert kept(home, "message_id, customer_id, event, properties") == [
+    assert kept(home, "message_id, customer_id, event, properties", BY_TIME) == [
         ("1", "u1", "Order Completed", '{"order_id":"x"}'),
         ("2", "u1", "Order Completed", None),
     ]
@@ -279,7 +274,7 @@ def test_what_cannot_be_told_is_said(tmp_path: Path, name: str, text: str, note:
     assert note in found.toml()
 
 
-def test_times_follow_the_zone_of_the_mapping_through_the_year(tmp_path: Path) -> None:
+def test_times_follow_the_zone_of_the_mapping_through_the_year(tmp_path: Path, kept: Kept) -> None:
     text = ORDERS.replace("[[file.signal]]", 'time_zone = "Europe/Berlin"\n[[file.signal]]')
     file = tmp_path / "orders_1.csv"
     file.write_text(
@@ -288,7 +283,7 @@ def test_times_follow_the_zone_of_the_mapping_through_the_year(tmp_path: Path) -
     home = Home(tmp_path / "home")
     ingest([file], mapping_from(tmp_path, text), home, ALL)
     berlin = ZoneInfo("Europe/Berlin")
-    assert kept(home, "occurred_at") == [
+    assert kept(home, "occurred_at", BY_TIME) == [
         (micro(datetime(2026, 1, 15, 12, tzinfo=berlin)),),
         (micro(datetime(2026, 7, 15, 12, tzinfo=berlin)),),
         (micro(datetime(2026, 7, 15, 12, tzinfo=ZoneInfo("UTC"))),),
@@ -300,7 +295,7 @@ def test_times_follow_the_zone_of_the_mapping_through_the_year(tmp_path: Path) -
     [("unix", "1767225600"), ("unix_ms", "1767225600000"), ("unix_us", "1767225600000000")],
 )
 def test_seconds_since_1970_are_read_in_each_unit(
-    tmp_path: Path, time_format: str, text: str
+    tmp_path: Path, time_format: str, text: str, kept: Kept
 ) -> None:
     mapping = mapping_from(
         tmp_path,
@@ -310,7 +305,7 @@ def test_seconds_since_1970_are_read_in_each_unit(
     home = Home(tmp_path / "home")
     ingest([tmp_path / "orders.csv"], mapping, home, ALL)
     # 1 767 225 600 is midnight of New Year's Day 2026 in UTC.
-    assert kept(home, "occurred_at") == [(1_767_225_600_000_000,)]
+    assert kept(home, "occurred_at", BY_TIME) == [(1_767_225_600_000_000,)]
 
 
 def test_rows_that_tell_nothing_are_counted(tmp_path: Path) -> None:

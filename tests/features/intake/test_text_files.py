@@ -1,29 +1,21 @@
 """Files as systems write them: encodings, ends of lines, floats, and what is no table at all."""
 
+from collections.abc import Callable
 from pathlib import Path
 
-import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from features.history import History
 from features.home import Home
 from features.intake.ingest import IntakeError, IntakeRules, ingest
 from features.intake.mapping import load_mapping
 from features.intake.mapping_draft import draft_mapping
 from features.intake.text_files import UnreadableFile, readable, sample, text_file
 
+Kept = Callable[..., list[tuple[object, ...]]]
 ALL = IntakeRules("EUR", max_quarantine_share=1.0)
 ROWS = "customer_id,event,occurred_at,amount,category\nC0,Order Completed,2025-01-31,5,{}\n"
-
-
-def kept(home: Home, columns: str) -> list[tuple[object, ...]]:
-    files = ", ".join(f"'{part}'" for part in History(home.signals).parts())
-    with duckdb.connect() as connection:
-        return connection.execute(
-            f"select {columns} from read_parquet([{files}]) order by all"
-        ).fetchall()
 
 
 @pytest.mark.parametrize(
@@ -38,7 +30,7 @@ def kept(home: Home, columns: str) -> list[tuple[object, ...]]:
     ],
 )
 def test_each_encoding_is_found_and_read(
-    tmp_path: Path, content: bytes, encoding: str, category: str
+    tmp_path: Path, content: bytes, encoding: str, category: str, kept: Kept
 ) -> None:
     (tmp_path / "s.csv").write_bytes(content)
     file = text_file(tmp_path / "s.csv")
@@ -100,7 +92,7 @@ def test_a_file_of_twenty_thousand_columns_is_read(tmp_path: Path) -> None:
         text_file(tmp_path / "t.csv")
 
 
-def test_floats_are_read_as_people_would_write_them(tmp_path: Path) -> None:
+def test_floats_are_read_as_people_would_write_them(tmp_path: Path, kept: Kept) -> None:
     home = Home(tmp_path / "home")
     (tmp_path / "s.csv").write_text("customer_id,event,occurred_at\n100,Page Viewed,2025-01-01\n")
     table = {
@@ -133,7 +125,7 @@ def test_a_number_too_large_for_a_time_is_put_aside(tmp_path: Path) -> None:
     assert (report.accepted, report.quarantined) == (1, 1)
 
 
-def test_segments_envelope_needs_no_mapping(tmp_path: Path) -> None:
+def test_segments_envelope_needs_no_mapping(tmp_path: Path, kept: Kept) -> None:
     paid = '"properties":{{"order_id":"{}","{}":10.5,"currency":"EUR"}}'
     rows = [
         f'{{"type":"track","messageId":"m{n}","userId":"u{n}","event":"Order Completed",'
