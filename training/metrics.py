@@ -1,6 +1,6 @@
 """How good probabilities are, and how sure one may be of a difference."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -167,8 +167,7 @@ def loss_difference(
     drawn = []
     for times in _draws(len(gain), rng):
         drawn.append(float(times @ gain) / max(float(times @ reference), SMALLEST))
-    low, high = np.quantile(drawn, (0.025, 0.975))
-    return Interval(float(gain.sum() / max(reference.sum(), SMALLEST)), float(low), float(high))
+    return _interval(float(gain.sum() / max(reference.sum(), SMALLEST)), drawn)
 
 
 def auc_interval(
@@ -185,20 +184,8 @@ def auc_interval(
     OneClass
         If one of the two answers does not occur.
     """
-    _require_both(answers)
-    _, place = np.unique(customers, return_inverse=True)
-    order = np.argsort(scores, kind="stable")
-    sorted_answers, ties, owners = answers[order], _ties(scores[order]), place[order]
-    own = np.ones(len(answers)) if weights is None else weights[order]
-    drawn = []
-    for times in _draws(int(place.max()) + 1, rng):
-        drawn_weights = own * times[owners]
-        yes = sorted_answers == 1
-        if drawn_weights[yes].sum() > 0 and drawn_weights[~yes].sum() > 0:
-            # a draw of one class only has no AUC
-            drawn.append(_sorted_auc(sorted_answers, ties, drawn_weights))
-    low, high = np.quantile(drawn, (0.025, 0.975))
-    return Interval(auc(answers, scores, weights), float(low), float(high))
+    drawn = [one for (one,) in _auc_draws(customers, answers, (scores,), rng, weights)]
+    return _interval(auc(answers, scores, weights), drawn)
 
 
 def auc_difference(
@@ -224,22 +211,32 @@ def auc_difference(
     OneClass
         If one of the two answers does not occur.
     """
+    draws = _auc_draws(customers, answers, (new, old), rng, weights)
+    gap = auc(answers, new, weights) - auc(answers, old, weights)
+    return _interval(gap, [one - two for one, two in draws])
+
+
+def _auc_draws(
+    customers: Int64Array,
+    answers: Int8Array,
+    scores: tuple[FloatArray, ...],
+    rng: np.random.Generator,
+    weights: FloatArray | None,
+) -> Iterator[list[float]]:
+    """AUC of each of some scores, on the same customers drawn again and again."""
     _require_both(answers)
     _, place = np.unique(customers, return_inverse=True)
     own = np.ones(len(answers)) if weights is None else weights
-    ranked = []
-    for scores in (new, old):
-        order = np.argsort(scores, kind="stable")
-        ranked.append((answers[order], _ties(scores[order]), order))
-    drawn = []
+    orders = [np.argsort(each, kind="stable") for each in scores]
+    ranked = [
+        (answers[order], _ties(each[order]), order)
+        for each, order in zip(scores, orders, strict=True)
+    ]
     for times in _draws(int(place.max()) + 1, rng):
         counts = own * times[place]
+        # a draw of one class only has no AUC
         if counts[answers == 1].sum() > 0 and counts[answers == 0].sum() > 0:
-            one, two = (_sorted_auc(said, ties, counts[order]) for said, ties, order in ranked)
-            drawn.append(one - two)
-    low, high = np.quantile(drawn, (0.025, 0.975))
-    gap = auc(answers, new, weights) - auc(answers, old, weights)
-    return Interval(gap, float(low), float(high))
+            yield [_sorted_auc(said, ties, counts[order]) for said, ties, order in ranked]
 
 
 def calibration_difference(
@@ -273,9 +270,8 @@ def calibration_difference(
             for tenth, gap in zip(tenths, gaps, strict=True)
         )
         drawn.append(one - two)
-    low, high = np.quantile(drawn, (0.025, 0.975))
     gap = calibration_error(answers, new, weights) - calibration_error(answers, old, weights)
-    return Interval(gap, float(low), float(high))
+    return _interval(gap, drawn)
 
 
 def _tenth_of_each(scores: FloatArray) -> Int64Array:
@@ -304,8 +300,7 @@ def mean_interval(
     weights = np.ones(len(values)) if weights is None else weights
     total, rows = np.bincount(place, weights=weights * values), np.bincount(place, weights=weights)
     drawn = [float(times @ total) / float(times @ rows) for times in _draws(len(total), rng)]
-    low, high = np.quantile(drawn, (0.025, 0.975))
-    return Interval(float(np.average(values, weights=weights)), float(low), float(high))
+    return _interval(float(np.average(values, weights=weights)), drawn)
 
 
 DRAWS: Final = 400  # the ends of a 95 % interval then rest on ten draws each
@@ -315,6 +310,12 @@ def _draws(n: int, rng: np.random.Generator) -> Iterator[FloatArray]:
     """How often each of n is drawn, one array of shape (n,) a resampling."""
     for _ in range(DRAWS):
         yield np.bincount(rng.integers(n, size=n), minlength=n).astype(np.float64)
+
+
+def _interval(value: float, drawn: Sequence[float]) -> Interval:
+    """A measure, and the middle 95 % of what it was on the draws."""
+    low, high = np.quantile(drawn, (0.025, 0.975))
+    return Interval(value, float(low), float(high))
 
 
 def _ties(ascending: FloatArray) -> Int64Array:

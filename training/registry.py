@@ -146,9 +146,7 @@ def follow(home: Home, champion: str | None, challenger: str | None) -> list[str
     NothingTracked
         If no training was written down yet.
     """
-    if not database(home).exists():
-        raise NothingTracked(f"{home.path}: nothing is kept in MLflow yet; run `nextbest train`")
-    client = tracking_client(database(home))
+    client = tracking_client(_begun_database(home))
     done: list[str] = []
     with _silence():
         for model in client.search_registered_models():
@@ -176,12 +174,18 @@ def ui_command(home: Home, port: int) -> list[str]:
     NothingTracked
         If no training was written down yet.
     """
-    if not database(home).exists():
-        raise NothingTracked(f"{home.path}: nothing is kept in MLflow yet; run `nextbest train`")
+    kept = _begun_database(home).resolve()
     server = [sys.executable, "-m", "mlflow", "server", "--host", HOST, "--port", str(port)]
-    server += ["--workers", "1", "--backend-store-uri", f"sqlite:///{database(home).resolve()}"]
+    server += ["--workers", "1", "--backend-store-uri", f"sqlite:///{kept}"]
     server += ["--artifacts-destination", artifacts(home).resolve().as_uri()]
     return [*server, "--allowed-hosts", f"{HOST}:{port},localhost:{port}"]
+
+
+def _begun_database(home: Home) -> Path:
+    """The home's database, in which some training was written down."""
+    if not database(home).exists():
+        raise NothingTracked(f"{home.path}: nothing is kept in MLflow yet; run `nextbest train`")
+    return database(home)
 
 
 def ui_environment(environment: Mapping[str, str]) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Final, TypedDict, cast
 
+from serving.console.looking import Said, SaidScore
 from serving.records import NO_CONTACT
 
 ARM_WORDS: Final = {
@@ -17,33 +18,6 @@ SCORE_WORDS: Final = {
     "repurchase_likelihood": "Likely to buy again",
     "promoter_likelihood": "Likely promoter",
 }
-
-
-class _Score(TypedDict):
-    value: float | None
-    low: float | None
-    high: float | None
-    window_days: int
-    base_rate: float
-    served_by: str
-    note: str
-
-
-class _Said(TypedDict):
-    score: str
-    points: float
-    text: str
-
-
-class _Other(TypedDict):
-    communication: str
-    expected_net: float
-
-
-class _Refused(TypedDict):
-    communication: str
-    rule: str
-    change: str
 
 
 class _Candidate(TypedDict):
@@ -71,35 +45,7 @@ class _Lead(TypedDict):
     changes: list[_Change]
 
 
-class _Answer(TypedDict):
-    customer_id: str
-    as_of: str
-    communication: str
-    name: str
-    channel: str
-    arm: str
-    selection_probability: float
-    expected_effect: float
-    standard_error: float
-    cost: float
-    fatigue: float
-    novelty: float
-    weight: float
-    expected_net: float
-    currency: str
-    effect_basis: str
-    stage: str
-    flags: list[str]
-    scores: dict[str, _Score]
-    reasons: list[_Said]
-    alternatives: list[_Other]
-    refusals: list[_Refused]
-    consent: Mapping[str, str | None]
-    not_before: str
-    reconsider_at: str
-    fallback: bool
-    note: str
-    data: Mapping[str, str | bool]
+class _Answer(Said):
     learning: str
     lead: _Lead | None
 
@@ -180,7 +126,7 @@ def _scores(found: _Answer) -> Iterator[str]:
         )
 
 
-def _between(margin: _Score) -> str:
+def _between(margin: SaidScore) -> str:
     if margin["low"] is None or margin["high"] is None:
         return ""
     return f", for nine in ten such customers {margin['low']:.2f} to {margin['high']:.2f}"
