@@ -1,19 +1,25 @@
 """What is due: for each customer the occasions whose moment has come, decided once each."""
 
 import json
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
 from features.signals import SignalColumns
 from serving.answer import Surroundings
+from serving.arbitration import comes_first
+from serving.catalog import Catalog
 from serving.decision import contacts_in_signals, customer_at, propose
-from serving.desk import Question, answer_to, each_once, is_offered
+from serving.desk import Question, Ready, each_once, is_offered, ready_to_choose, recorded
 from serving.engine import Engine
+from serving.moment_index import LastSaid
 from serving.moments import obstacles_of_past, opens_at, start_of
 from serving.records import NO_CONTACT
 from serving.store import Store
 
 ASKED: Final = json.dumps({"due": True})  # logged with a decision that was made here
+
+Draw = Callable[[], float]
 
 
 def occasions_now(
@@ -41,37 +47,95 @@ def occasions_now(
     return dict(sorted(found.items(), key=lambda pair: (pair[1], pair[0])))
 
 
-def said_now(
-    question: Question, opened_at: int, store: Store, engine: Engine, surroundings: Surroundings
-) -> bytes | None:
-    """What there is to say about an occasion; None if it was said, sent, or is not to be said.
+def due_to(
+    customer_id: str, as_of: int, draw: Draw, store: Store, engine: Engine, around: Surroundings
+) -> dict[str, bytes | None]:
+    """Every occasion whose moment has come, and what there is to say about it, if anything.
 
     A moment is decided once. A message is named again until it was reported as sent or its time
-    is over; silence holds until it is worth asking again.
+    is over; silence holds until it is worth asking again. Of several open moments the one whose
+    best message is owed, or worth most, is decided first: caps have few places, and the first
+    takes one. What chance then draws has no say in the turn, so that the probabilities that are
+    logged stay exact.
 
     Parameters
     ----------
-    question : Question
-        With the occasion as its trigger.
-    opened_at : int
-        Since when it may be said; what was decided earlier was about an earlier moment.
+    draw : from nothing to a number in [0, 1)
+        Drawn once for each occasion.
     """
-    last = store.last_said(question.customer_id, question.scope)
-    if last is not None and last.as_of >= opened_at:
-        if not last.is_silence:
-            said = _still_to_send(question, opened_at, last.decision_id, store)
-            return said if said is not None and is_offered(said, engine.catalog) else None
-        if last.reconsider_at > question.as_of:
-            return None
-    asked = replace(question, reuses_standing=True, since=opened_at, request=ASKED)
-    answer = answer_to(asked, store, engine, surroundings)
-    return None if json.loads(answer)["communication"] == NO_CONTACT else answer
+    signals = store.customer_signals(customer_id)
+    if signals is None:
+        return {}
+    found: dict[str, bytes | None] = {}
+    waiting: list[_Open] = []
+    for occasion, opened_at in occasions_now(customer_id, signals, store, engine, as_of).items():
+        question = Question(
+            customer_id,
+            as_of,
+            draw(),
+            trigger=occasion,
+            reuses_standing=True,
+            since=opened_at,
+            request=ASKED,
+        )
+        last = store.last_said(customer_id, question.scope)
+        if last is None or last.as_of < opened_at or _is_worth_asking(last, as_of):
+            waiting.append(_Open(question, ready_to_choose(question, store, engine, "")))
+        elif last.is_silence:
+            found[occasion] = None
+        else:
+            found[occasion] = _still_to_send(question, last.decision_id, store, engine.catalog)
+    while waiting:
+        first = _first_of(waiting, store) if len(waiting) > 1 else waiting[0]
+        waiting.remove(first)
+        answer = recorded(first.question, first.ready, store, around)
+        found[first.question.trigger] = None if _is_silence(answer) else answer
+    return dict(sorted(found.items(), key=_best_first))
+
+
+@dataclass(frozen=True, slots=True)
+class _Open:
+    """An occasion to be decided."""
+
+    question: Question
+    ready: Ready
+
+
+def _first_of(waiting: Sequence[_Open], store: Store) -> _Open:
+    """The occasion whose best message, as things stand now, is owed or worth most."""
+    asked, ready = waiting[0].question, waiting[0].ready
+    ledger = store.ledger(asked.customer_id, asked.as_of, ready.limited)
+
+    def turn(one: _Open) -> tuple[bool, float, str]:
+        best = one.ready.choose(ledger).ranked[0]
+        return not comes_first(best), -best.expected_net, one.question.trigger
+
+    return min(waiting, key=turn)
+
+
+def _is_worth_asking(last: LastSaid, as_of: int) -> bool:
+    """Whether silence held, and holds no more."""
+    return last.is_silence and last.reconsider_at <= as_of
+
+
+def _is_silence(answer: bytes) -> bool:
+    return json.loads(answer)["communication"] == NO_CONTACT
+
+
+def _best_first(said: tuple[str, bytes | None]) -> tuple[bool, bool, float, str]:
+    """What is owed, then what is worth most, then silence."""
+    occasion, answer = said
+    if answer is None:
+        return True, True, 0.0, occasion
+    told = json.loads(answer)
+    return False, told["class"] == "marketing", -told["expected_net"], occasion
 
 
 def _still_to_send(
-    question: Question, opened_at: int, decision_id: str, store: Store
+    question: Question, decision_id: str, store: Store, catalog: Catalog
 ) -> bytes | None:
     """The message that was decided, unless something was reported of it or it stands no more."""
     if store.outcomes(decision_id):
         return None
-    return store.standing(question.customer_id, question.as_of, question.scope, opened_at)
+    said = store.standing(question.customer_id, question.as_of, question.scope, question.since)
+    return said if said is not None and is_offered(said, catalog) else None

@@ -11,8 +11,7 @@ from starlette.responses import Response
 from serving import schemas
 from serving.answer import Json, time_text
 from serving.champion import InService
-from serving.desk import Question
-from serving.due import occasions_now, said_now
+from serving.due import due_to
 from serving.questions import FAILED
 from serving.requests import Refused, checked, json_response
 from serving.running import Service
@@ -69,15 +68,15 @@ def of_customer(
     customer_id: str, service: Service, serving: InService, as_of: int
 ) -> list[dict[str, Json] | None]:
     """What to send to a customer now, occasion by occasion; None where that is nothing."""
-    store, engine = service.store, serving.engine
-    signals = store.customer_signals(customer_id)
-    if signals is None:
-        return []
-    found: list[dict[str, Json] | None] = []
-    for occasion, opened_at in occasions_now(customer_id, signals, store, engine, as_of).items():
-        drawn = float(service.rng.random())
-        question = Question(customer_id, as_of, drawn, trigger=occasion)
-        answer = said_now(question, opened_at, store, engine, service.surroundings)
-        decided: Json = None if answer is None else json.loads(answer)
-        found.append(None if answer is None else {"trigger": occasion, "decision": decided})
-    return found
+    found = due_to(
+        customer_id,
+        as_of,
+        lambda: float(service.rng.random()),
+        service.store,
+        serving.engine,
+        service.surroundings,
+    )
+    return [
+        None if answer is None else {"trigger": occasion, "decision": json.loads(answer)}
+        for occasion, answer in found.items()
+    ]

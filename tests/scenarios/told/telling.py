@@ -22,7 +22,7 @@ from models.messages import load_languages
 from serving.answer import Surroundings, time_text
 from serving.decision import customer_at
 from serving.desk import Question, answer_to
-from serving.due import occasions_now, said_now
+from serving.due import due_to
 from serving.engine import Engine
 from serving.events import Arrival, read_item
 from serving.inbox import ACCEPTED
@@ -166,14 +166,8 @@ def report(world: World, then: Then, answer: Mapping[str, Any], as_of: int) -> N
 def due_wrong(world: World, then: Then, as_of: int) -> Iterator[str]:
     """What is due now, as the call for what is due finds it."""
     name, store, engine = who(world, then), world.store, world.engine
-    signals = store.customer_signals(name)
-    assert signals is not None
-    said = []
-    for occasion, opened_at in occasions_now(name, signals, store, engine, as_of).items():
-        question = Question(name, as_of, then.drawn, trigger=occasion)
-        answer = said_now(question, opened_at, store, engine, surroundings())
-        if answer is not None:
-            said.append(json.loads(answer))
+    found = due_to(name, as_of, lambda: then.drawn, store, engine, surroundings())
+    said = [json.loads(answer) for answer in found.values() if answer is not None]
     names = [each["communication"] for each in said]
     if names != list(then.due or ()):
         yield f"due to {name} should be {list(then.due or ())}, but is {names}"
