@@ -239,6 +239,10 @@ def _check_feature(feature: Feature) -> None:
 _Selector = tuple[tuple[str, ...], str]  # event keys, and the event that ends their waits
 
 
+_Decay = tuple[int, int]  # number of a selector, and a half-life in days
+_Slot = tuple[int, int]  # number of a selector, and the length of a window
+
+
 def _compiled(features: tuple[Feature, ...]) -> Program:
     measures = [
         step
@@ -259,26 +263,9 @@ def _compiled(features: tuple[Feature, ...]) -> Program:
         ]
         for event_code in codes
     ]
-    operations: list[int] = []
-    operands: list[int] = []
-    numbers: list[float] = []
-    for feature in features:
-        for step in feature.expression.steps:
-            if isinstance(step, Measure):
-                selector = selectors.index(_selector(step))
-                operations.append(OPERATIONS.index(step.operation))
-                operands.append(
-                    decays.index((selector, step.half_life))
-                    if step.half_life
-                    else slots.index((selector, _length(step)))
-                )
-            elif isinstance(step, str):
-                operations.append(OPERATIONS.index(step))
-                operands.append(0)
-            else:
-                operations.append(OPERATIONS.index("number"))
-                operands.append(len(numbers))
-                numbers.append(step)
+    steps = [step for feature in features for step in feature.expression.steps]
+    numbers = [step for step in steps if not isinstance(step, Measure | str)]
+    operations, operands = _instructions(steps, selectors, slots, decays)
     counting = {_selector(m) for m in measures if m.operation == "distinct_categories"}
     half_lives = sorted({half_life for _, half_life in decays})
     weights = {half_life: decayed_weights(half_life) for half_life in half_lives}
@@ -304,6 +291,32 @@ def _compiled(features: tuple[Feature, ...]) -> Program:
         numbers=np.array(numbers, dtype=np.float64),
         depth=max((_depth(feature.expression) for feature in features), default=1),
     )
+
+
+def _instructions(
+    steps: list[Measure | float | str],
+    selectors: list[_Selector],
+    slots: list[_Slot],
+    decays: list[_Decay],
+) -> tuple[list[int], list[int]]:
+    """Number of each step's operation, and of the window, decay or number that it fetches."""
+    operations, operands = [], []
+    n_numbers = 0
+    for step in steps:
+        if isinstance(step, str):
+            operation, operand = step, 0
+        elif isinstance(step, Measure):
+            operation, selector = step.operation, selectors.index(_selector(step))
+            if step.half_life:
+                operand = decays.index((selector, step.half_life))
+            else:
+                operand = slots.index((selector, _length(step)))
+        else:
+            operation, operand = "number", n_numbers
+            n_numbers += 1
+        operations.append(OPERATIONS.index(operation))
+        operands.append(operand)
+    return operations, operands
 
 
 def _selector(measure: Measure) -> _Selector:

@@ -143,7 +143,7 @@ def checks(currency: str, now: int | None) -> dict[str, Check]:
             "its time lies in the future; plans are no signals: leave such rows out, or correct "
             "the time_zone of the mapping",
         )
-    return found | _money_checks(currency) | _word_checks()
+    return found | _money_checks(currency) | _word_checks() | _contact_checks()
 
 
 def _money_checks(currency: str) -> dict[str, Check]:
@@ -219,6 +219,11 @@ def _word_checks() -> dict[str, Check]:
             "ends_at",
             "properties.ends_at is no time; write 2026-03-31T18:05:00Z",
         ),
+    }
+
+
+def _contact_checks() -> dict[str, Check]:
+    return {
         "selection_probability": Check(
             "selection_probability is not null "
             "and coalesce(try_cast(selection_probability as double) between 0 and 1, false) "

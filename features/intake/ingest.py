@@ -162,23 +162,7 @@ def _take_in(
     rules: IntakeRules,
 ) -> IntakeReport:
     _refuse_another_currency(connection, history, rules)
-    connection.execute("create table lost (file integer, line bigint, text varchar)")
-    rows_read = sum(
-        _read(connection, place, file, rule) for place, (file, rule) in enumerate(batch.files)
-    )
-    if not rows_read:
-        names = ", ".join(batch.names)
-        raise IntakeError(f"{names}: a header but no rows; export again (nothing was taken in)")
-    told = " union all ".join(
-        f"select {place} as file, * from ({candidates_sql(f'raw_{place}', rule, signal)})"
-        for place, (_, rule) in enumerate(batch.files)
-        for signal in rule.signals
-    )
-    text = duckdb.sqltype("VARCHAR")
-    connection.create_function(
-        MACHINE_WORD, machine_word, [text, text], text, null_handling=SPECIAL
-    )
-    connection.execute(f"create table typed as {typed_sql(f'({told})')}")
+    rows_read = _read_all(connection, batch)
     telling, leading = _lines_that_tell(connection, batch)
     (never,) = _one(
         connection, f"select count(*) from typed where optional and occurred_us >= {NEVER}"
@@ -221,6 +205,28 @@ def _take_in(
         part=part,
         quarantine_file=quarantine_file,
     )
+
+
+def _read_all(connection: duckdb.DuckDBPyConnection, batch: _Batch) -> int:
+    """Read the files into `typed`, a row a signal that a row may tell; how many rows there are."""
+    connection.execute("create table lost (file integer, line bigint, text varchar)")
+    rows_read = sum(
+        _read(connection, place, file, rule) for place, (file, rule) in enumerate(batch.files)
+    )
+    if not rows_read:
+        names = ", ".join(batch.names)
+        raise IntakeError(f"{names}: a header but no rows; export again (nothing was taken in)")
+    told = " union all ".join(
+        f"select {place} as file, * from ({candidates_sql(f'raw_{place}', rule, signal)})"
+        for place, (_, rule) in enumerate(batch.files)
+        for signal in rule.signals
+    )
+    text = duckdb.sqltype("VARCHAR")
+    connection.create_function(
+        MACHINE_WORD, machine_word, [text, text], text, null_handling=SPECIAL
+    )
+    connection.execute(f"create table typed as {typed_sql(f'({told})')}")
+    return rows_read
 
 
 def _read(connection: duckdb.DuckDBPyConnection, place: int, file: TextFile, rule: FileRule) -> int:
