@@ -112,7 +112,14 @@ def run_demo(demo: Demo, narrator: Narrator) -> None:
 
     Raises
     ------
-    UnknownData, PortTaken, NotADemo, NotServing
+    UnknownData
+        If there is no demo of these data.
+    PortTaken
+        If another program answers on the port.
+    NotADemo
+        If the folder is the home of another company.
+    NotServing
+        If the service does not come up.
     """
     source, home = demo.source, demo.home
     require_free(demo.port)

@@ -189,6 +189,11 @@ def compared(
     programme : Programme
     period : (int, int)
         First decision and end of the data, microseconds UTC.
+
+    Raises
+    ------
+    NothingToCompare
+        If a group has fewer than `FEWEST` customers who were known before the period.
     """
     start, end = period
     days = max(1, (end - start) // DAY)

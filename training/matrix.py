@@ -56,7 +56,7 @@ def training_matrix(
     ------
     NothingToLearn
         If there are no signals, or no row of this question.
-    LookupError
+    InvalidTargets
         If there is no such target.
     """
     questions = targets or load_targets(home.targets)

@@ -76,6 +76,11 @@ def days_needed(plan: Plan, customers: int, days: float) -> int:
         Of outcomes over `days` days.
     customers : int
         Of both groups, the same ones all the time.
+
+    Raises
+    ------
+    UnusablePlan
+        If there are none.
     """
     if customers < 1:
         raise UnusablePlan("0 customers; there must be some; take in signals first")

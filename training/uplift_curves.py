@@ -130,7 +130,13 @@ def qini_interval(
 def uplift_interval(
     trial: Trial, score: FloatArray, share: float, rng: np.random.Generator, draws: int = 400
 ) -> Measure:
-    """Effect among the top `share` with its 95 % interval, resampling customers."""
+    """Effect among the top `share` with its 95 % interval, resampling customers.
+
+    Raises
+    ------
+    UnusableTrial
+        As `uplift_at`.
+    """
     order = _order_of(score)
     drawn = [_uplift(trial, order, one, _checked(share)) for one in _resampled(trial, rng, draws)]
     return _measure(uplift_at(trial, score, share), drawn)

@@ -157,7 +157,13 @@ def sql_name(name: str) -> str:
 
 
 def sample(file: TextFile, rows: int = 2_000) -> dict[str, list[str]]:
-    """The first rows of a file, column by column; an empty text for an empty cell."""
+    """The first rows of a file, column by column; an empty text for an empty cell.
+
+    Raises
+    ------
+    UnreadableFile
+        If it cannot be read in the form, or the encoding, that `text_file` found.
+    """
     with duckdb.connect() as connection, readable(file) as plain:
         connection.execute("set TimeZone = 'UTC'")
         try:

@@ -79,7 +79,13 @@ class CompanySize:
         self.end_at()
 
     def end_at(self) -> int:
-        """The last midnight in microseconds UTC."""
+        """The last midnight in microseconds UTC.
+
+        Raises
+        ------
+        CompanySizeError
+            If `end` is no date.
+        """
         try:
             midnight = datetime.strptime(self.end, "%Y-%m-%d").replace(tzinfo=UTC)
         except ValueError as error:
