@@ -1,5 +1,6 @@
 """Who a question is asked of, read from the same row of features at training and in service."""
 
+from math import isnan
 from typing import Final
 
 import numpy as np
@@ -48,12 +49,14 @@ def at_risk(target: Target, rows: FloatArray, features: FeatureSet) -> BoolArray
 
 def why_not(target: Target, row: FloatArray, features: FeatureSet) -> str:
     """Why the question is not asked of this customer, shape (n_features,); empty if it is."""
-    if bool(at_risk(target, row[np.newaxis], features)[0]):
-        return ""
     if target.of_subscribers:
-        return phrase("not asked: no subscription is running")
-    silent = row[feature_column(features.names, silence_feature(target, features))]
-    orders, never = target.at_risk == (ORDER,), bool(np.isnan(silent))
+        runs = at_risk(target, row[np.newaxis], features)[0]
+        return "" if runs else phrase("not asked: no subscription is running")
+    silent = float(row[feature_column(features.names, silence_feature(target, features))])
+    orders, never = target.at_risk == (ORDER,), isnan(silent)
+    # As `at_risk` says it of many, without arrays of one number.
+    if not never and (target.at_risk_days == EVER or silent <= target.at_risk_days):
+        return ""
     if never and orders:
         return phrase("not asked: no order on record")
     if never:

@@ -179,7 +179,7 @@ class Bundle:
                 scores[target.name] = Score(
                     target.name, None, target.window_days, 0.0, NOTHING_SERVES, note
                 )
-        money = float(self.margin.expected(rows, self.feature_names)[0])
+        money, usual_margin = self.margin.of_one(row, self.feature_names)
         low, high = self.margin.interval(money) or (None, None)
         scores[EXPECTED_MARGIN] = Score(
             EXPECTED_MARGIN,
@@ -190,8 +190,7 @@ class Bundle:
             low=low,
             high=high,
         )
-        margin = float(self.margin.usual(rows, self.feature_names)[0])
-        return Expectation(scores, margin, tuple(said))
+        return Expectation(scores, usual_margin, tuple(said))
 
     def _score(
         self, target: Target, classifier: Classifier, rows: FloatArray, features: FeatureSet

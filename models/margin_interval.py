@@ -1,5 +1,6 @@
 """How far the margin that comes may lie from the expected one."""
 
+from bisect import bisect_right
 from dataclasses import dataclass
 
 import numpy as np
@@ -58,3 +59,8 @@ class Intervals:
         scale = np.maximum(expected, self.least)
         low, high = np.asarray(self.low)[band] * scale, np.asarray(self.high)[band] * scale
         return np.minimum(low, expected), np.maximum(high, expected)
+
+    def around_one(self, expected: float) -> tuple[float, float]:
+        """The same of a single margin, without the arrays; to the last bit."""
+        band, scale = bisect_right(self.edges, expected), max(expected, self.least)
+        return min(self.low[band] * scale, expected), max(self.high[band] * scale, expected)

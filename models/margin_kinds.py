@@ -3,7 +3,9 @@
 Each says what its parts add in money, so that a sum of reasons is the margin itself.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from math import isnan
 from typing import ClassVar, Final
 
 import numpy as np
@@ -97,6 +99,20 @@ class PurchaseMargin:
         """Margin expected over the horizon, shape (n,), currency units, never negative."""
         return np.asarray(self._orders(rows, names) * self._worth(rows, names))
 
+    def expected_of_one(self, known: Mapping[str, float]) -> float:
+        """The same of one customer whose features are known by name, to the last bit."""
+        earned = self.margin_rate * zero_if_unknown(feature_of(known, SPEND_FEATURE))
+        days = zero_if_unknown(feature_of(known, ORDER_DAYS_FEATURE))
+        mean = (earned + self.prior_orders * self.worth) / (days + self.prior_orders)
+        worth = max(mean, 0.0)
+        ordered, first, silent = (feature_of(known, name) for name in ORDER_FACTS)
+        if isnan(ordered) or isnan(first) or isnan(silent):
+            return 0.0 * worth
+        repeats, watched = max(ordered - 1.0, 0.0), max(first, 0.0)
+        last = min(max(watched - silent, 0.0), watched) if repeats > 0 else 0.0
+        window = self.model.window_days
+        return self.model.expected_of_one(repeats, last, watched, window) * worth
+
     def contributions(self, rows: FloatArray, names: tuple[str, ...]) -> FloatArray:
         """What each feature adds in money; the last column is the start; (n, n_features + 1).
 
@@ -154,13 +170,35 @@ def column(rows: FloatArray, names: tuple[str, ...], name: str) -> FloatArray:
         If there is no such feature.
     """
     if name not in names:
-        raise WrongRows(
-            f"no feature '{name}' among the {len(names)} given; "
-            "the margin depends on it; put it back into the feature set"
-        )
+        raise _without(name, len(names))
     return rows[:, names.index(name)]
+
+
+def feature_of(known: Mapping[str, float], name: str) -> float:
+    """One feature of one customer.
+
+    Raises
+    ------
+    WrongRows
+        If there is no such feature.
+    """
+    if name not in known:
+        raise _without(name, len(known))
+    return known[name]
+
+
+def _without(name: str, given: int) -> WrongRows:
+    return WrongRows(
+        f"no feature '{name}' among the {given} given; "
+        "the margin depends on it; put it back into the feature set"
+    )
 
 
 def known_or_zero(values: FloatArray) -> FloatArray:
     """The values, 0 where there is nothing to say; numpy's own way takes ten times as long."""
     return np.where(np.isnan(values), 0.0, values)
+
+
+def zero_if_unknown(value: float) -> float:
+    """The same of a single value."""
+    return 0.0 if isnan(value) else value

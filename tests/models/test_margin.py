@@ -95,3 +95,40 @@ def test_a_margin_has_one_model() -> None:
         replace(MODEL, forest=forest, purchases=purchases)
     with pytest.raises(DamagedModel, match="2 factors for 2 edges of recency bands; must be one"):
         replace(MODEL, edges=(1.0, 2.0))
+
+
+BUYS = BgNbd(1.4, 9.6, 0.5, 3.0, 28.0, "presence", ORDER_FACTS, (5.0, 200.0, 20.0))
+ALL_NAMES = (*NAMES, "order_days_365d", "order_days_ever")
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        MODEL,
+        replace(MODEL, factors=(), edges=()),
+        replace(MODEL, margin_rate=0.0, everyone_per_day=0.0, prior_days=0.0),
+        replace(MODEL, purchases=PurchaseMargin(BUYS, 12.0, 2.0, 0.4)),
+        replace(MODEL, purchases=PurchaseMargin(replace(BUYS, a=1.0, r=0.3), 12.0, 2.0, 0.4)),
+    ],
+    ids=["rule", "no factors", "nothing earned", "purchases", "a beta at its pole"],
+)
+def test_one_customer_is_told_the_same_as_many_to_the_last_bit(model: MarginModel) -> None:
+    rng = np.random.default_rng(7)
+    size = 4000
+    first = rng.gamma(1.0, 300.0, size)
+    silent = first * rng.random(size) * rng.choice([0.0, 1.0, 1.2], size)  # later than first, too
+    spent = rng.normal(100.0, 90.0, size)
+    ever = rng.choice([0.0, 1.0, 2.0, 3.0, 4.0, 7.0, 8.0, 9.0, 40.0, 700.0], size)
+    rows = np.stack([silent, spent, first, np.minimum(ever, 30.0), ever], axis=1)
+    rows[rng.random(rows.shape) < 0.05] = np.nan
+    rows[:2, 0] = 30.0  # at the edge of a band
+    one = [model.of_one(row, ALL_NAMES) for row in rows]
+    many = zip(
+        model.expected(rows, ALL_NAMES).tolist(), model.usual(rows, ALL_NAMES).tolist(), strict=True
+    )
+    assert one == list(many)
+
+
+def test_one_customer_without_a_feature_is_refused() -> None:
+    with pytest.raises(WrongRows, match="no feature 'spend_365d' among the 1 given"):
+        MODEL.of_one(np.zeros(1), ("days_since_first_order",))

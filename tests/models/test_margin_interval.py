@@ -40,3 +40,10 @@ def test_what_no_training_can_have_found_is_refused(changed: dict[str, object], 
     parts = {name: getattr(BANDS, name) for name in ("share", "edges", "low", "high", "least")}
     with pytest.raises(DamagedModel, match=re.escape(words)):
         Intervals(**(parts | changed))
+
+
+def test_one_margin_has_the_same_ends_as_many() -> None:
+    expected = np.array([0.0, 0.3, 4.0, 10.0, np.nextafter(10.0, 0.0), 49.9, 50.0, 1e9])
+    one = [BANDS.around_one(value) for value in expected.tolist()]
+    low, high = BANDS.around(expected)
+    assert one == list(zip(low.tolist(), high.tolist(), strict=True))

@@ -5,6 +5,7 @@ from models.btyd import ORDER_FACTS, BgNbd, purchases_of
 from models.classifier import WrongRows
 from models.forest import Forest
 from models.forest_text import check_forest
+from models.margin import MarginModel
 from models.margin_kinds import (
     OBJECTIVE,
     MarginForest,
@@ -44,6 +45,14 @@ def test_what_a_forest_expects_is_the_exponential_of_its_leaves(forest: Forest) 
     np.testing.assert_allclose(found, oracle, rtol=1e-12)
     shifted = MarginForest(forest, np.log(0.9)).expected(rows, NAMES)
     np.testing.assert_allclose(shifted, 0.9 * oracle, rtol=1e-12)
+
+
+def test_a_forest_tells_one_customer_the_same_as_many(forest: Forest) -> None:
+    rows = np.random.default_rng(4).gamma(1.0, 30.0, (300, 4))
+    model = MarginModel(0.5, 28, 100.0, 0.4, (), (), 1.0, 3.0, forest=MarginForest(forest, -0.1))
+    one = [model.of_one(row, NAMES) for row in rows]
+    expected, usual = model.expected(rows, NAMES), model.usual(rows, NAMES)
+    assert one == list(zip(expected.tolist(), usual.tolist(), strict=True))
 
 
 def test_the_parts_of_a_forest_add_up_in_money(forest: Forest) -> None:
