@@ -31,6 +31,7 @@ from serving.records import (
 )
 
 CONTACT_DAYS: Final = 366  # no cap looks further back than a year
+BUDGET_DAYS: Final = 7  # of `per_week`
 KEEP_IDEMPOTENCY_DAYS: Final = 7  # a CRM repeats a failed call for up to three days
 # No call waits longer between reading the clock and being settled; two servers' clocks may differ
 # by as much.
@@ -95,6 +96,24 @@ _TAKEN: Final = (
         ~_GIVEN_BACK,
     )
     .group_by(tables.decisions.c.communication)
+)
+_CANDIDATES: Final = sa.func.json_each(tables.decisions.c.effects).table_valued("value")
+# The cost of what was chosen stands among what it was chosen from. Names first: the index has them.
+_SPENT: Final = (
+    sa.select(sa.func.total(sa.func.json_extract(_CANDIDATES.c.value, "$.cost")))
+    .select_from(tables.decisions)
+    .join(_CANDIDATES, sa.true())
+    .where(
+        tables.decisions.c.communication.in_(
+            sa.select(tables.decisions.c.communication).distinct()
+        ),
+        tables.decisions.c.message_class == "marketing",
+        tables.decisions.c.as_of > sa.bindparam("since"),
+        tables.decisions.c.as_of <= sa.bindparam("until"),
+        sa.func.json_extract(_CANDIDATES.c.value, "$.communication")
+        == tables.decisions.c.communication,
+        ~_GIVEN_BACK,
+    )
 )
 _CHANGES: Final = (
     sa.select(
@@ -297,6 +316,15 @@ def taken_of(connection: sa.Connection, as_of: int, limited: tuple[str, ...]) ->
     period = {"since": as_of - CAPACITY_DAYS * DAY, "until": as_of + CROSSING}
     found = connection.execute(_TAKEN, period | {"limited": limited})
     return {str(name): int(count) for name, count in found}
+
+
+def spent_in_week(connection: sa.Connection, as_of: int) -> float:
+    """What the marketing of the seven days before a moment cost, in currency units.
+
+    As `prices.money_used` has it; messages reported as not sent cost nothing.
+    """
+    period = {"since": as_of - BUDGET_DAYS * DAY, "until": as_of + CROSSING}
+    return float(connection.scalar(_SPENT, period) or 0.0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -111,6 +111,27 @@ class Fatigue:
 
 
 @dataclass(frozen=True, slots=True)
+class Budget:
+    """What marketing may cost, in currency units; None: as much as it is worth.
+
+    Attributes
+    ----------
+    per_run : float or None
+        In one run for everybody.
+    per_week : float or None
+        In any seven days, whatever made the decisions.
+    """
+
+    per_run: float | None = None
+    per_week: float | None = None
+
+    def left(self, spent_in_week: float) -> float | None:
+        """What a run may spend: the smaller rest of the two; None: there is no budget."""
+        week = None if self.per_week is None else max(0.0, self.per_week - spent_in_week)
+        return min((rest for rest in (self.per_run, week) if rest is not None), default=None)
+
+
+@dataclass(frozen=True, slots=True)
 class FlagRules:
     """Where a flag goes up; days, except where named otherwise.
 
@@ -153,7 +174,7 @@ class Policy:
     assumed_consents: frozenset[tuple[str, str]]
     sha256: str
     outcome_values: Mapping[str, float] = field(default_factory=dict)  # of one event, in money
-    budget_per_run: float | None = None
+    budget: Budget = Budget()
 
     @property
     def counts_households(self) -> bool:
@@ -212,7 +233,7 @@ def load_policy(path: Path, communications: Collection[str] | None = None) -> Po
         assumed_consents=_assumed(file.table("consent")),
         sha256=f"sha256:{hashlib.sha256(content).hexdigest()}",
         outcome_values=_values(file.table("outcome_values")) if file.has("outcome_values") else {},
-        budget_per_run=_budget(file.table("budget")) if file.has("budget") else None,
+        budget=_budget(file.table("budget")) if file.has("budget") else Budget(),
     )
 
 
@@ -282,9 +303,11 @@ def _fatigue(table: Table) -> Fatigue:
     return found
 
 
-def _budget(table: Table) -> float:
-    table.allow("per_run")
-    return table.number("per_run", 0, math.inf)
+def _budget(table: Table) -> Budget:
+    table.allow(*Budget.__slots__)
+    if not table.values:
+        raise table.wrong("it is empty; write per_run or per_week, or take the table out")
+    return Budget(**{key: table.number(key, 0, math.inf) for key in table.values})
 
 
 def _flag_rules(table: Table) -> FlagRules:

@@ -48,6 +48,7 @@ from serving.ledger import (
     ledger_of,
     lock_customer,
     log_decision,
+    spent_in_week,
     taken_of,
 )
 from serving.moment_index import (
@@ -348,6 +349,11 @@ class Store:
         """How many places of these communications are taken, whoever took them."""
         with self._reader.connect() as connection:
             return taken_of(connection, as_of, limited)
+
+    def spent_in_week(self, as_of: int) -> float:
+        """What the marketing of the last seven days cost; see `ledger.spent_in_week`."""
+        with self._reader.connect() as connection:
+            return spent_in_week(connection, as_of)
 
     def objected(self, customer_id: str, as_of: int) -> bool:
         """Whether an objection to direct marketing is on record: then nobody is scored."""

@@ -132,6 +132,10 @@ class Run:
     communications : mapping of communication to count, most frequent first
     prices : Prices
         At which the budget and the places were shared out.
+    budget : float or None
+        What the run might spend, currency units; None: there is no budget.
+    of_week : (float, float) or None
+        The budget of seven days and what was spent of it before; None: there is none.
     """
 
     communications: Mapping[str, int]
@@ -139,14 +143,19 @@ class Run:
     budget: float | None
     spent: float
     currency: str
+    of_week: tuple[float, float] | None = None
 
     def lines(self) -> list[str]:
         """The budget and the prices in words; nothing if nothing was scarce."""
         found = []
         if self.budget is not None:
+            week = ""
+            if self.of_week is not None:
+                whole, before = self.of_week
+                week = f" (of {whole:,.2f} for seven days {before:,.2f} were spent before)"
             found.append(
-                f"budget {self.budget:,.2f} {self.currency}, spent {self.spent:,.2f}; price of "
-                f"money {self.prices.money:.4f}: a message had to bring "
+                f"budget {self.budget:,.2f} {self.currency}{week}, spent {self.spent:,.2f}; "
+                f"price of money {self.prices.money:.4f}: a message had to bring "
                 f"{1 + self.prices.money:.4f} for each 1.00 it costs"
             )
         found.extend(
@@ -160,6 +169,8 @@ class Run:
         return {
             "communications": dict(self.communications),
             "budget": self.budget,
+            "budget_per_week": None if self.of_week is None else self.of_week[0],
+            "spent_in_week_before": None if self.of_week is None else round(self.of_week[1], 2),
             "spent": round(self.spent, 2),
             "price_of_money": self.prices.money,
             "prices_of_places": dict(self.prices.places),
@@ -304,8 +315,10 @@ def ask_everyone(asking: Asking, out: Path, narrator: Narrator) -> Run:
             raise Untrained(f"{asking.home.path}: {desk.serving.note}")
         customer_ids = desk.store.customer_ids()
         last = desk.store.last_communications() if asking.changed_only else {}
-        budget = engine.policy.budget_per_run
-        prices = _prices(desk, customer_ids, last, narrator)
+        week = engine.policy.budget.per_week
+        before = 0.0 if week is None else desk.store.spent_in_week(asking.as_of)
+        budget = engine.policy.budget.left(before)
+        prices = _prices(desk, customer_ids, last, budget, narrator)
         serving = replace(desk.serving, engine=replace(engine, prices=prices))
         paying = replace(desk, serving=serving, purse=Purse(budget))
         told = iter(narrator.each(customer_ids, "Deciding", len(customer_ids)))
@@ -318,10 +331,17 @@ def ask_everyone(asking: Asking, out: Path, narrator: Narrator) -> Run:
 
         write_rows(rows(), out, SCHEMA)
         spent, currency = paying.purse.spent, engine.policy.currency
-    return Run(dict(counts.most_common()), prices, budget, spent, currency)
+    of_week = None if week is None else (week, before)
+    return Run(dict(counts.most_common()), prices, budget, spent, currency, of_week)
 
 
-def _prices(desk: _Desk, customer_ids: Sequence[str], last: Last, narrator: Narrator) -> Prices:
+def _prices(
+    desk: _Desk,
+    customer_ids: Sequence[str],
+    last: Last,
+    budget: float | None,
+    narrator: Narrator,
+) -> Prices:
     """Prices at which what everybody would choose fits the budget and the places left."""
     engine, as_of = desk.serving.engine, desk.asking.as_of
     limits = {
@@ -331,8 +351,8 @@ def _prices(desk: _Desk, customer_ids: Sequence[str], last: Last, narrator: Narr
     }
     for name, taken in desk.store.places_taken(tuple(limits), as_of).items():
         limits[name] = max(0.0, limits[name] - taken)
-    if engine.policy.budget_per_run is not None:
-        limits[MONEY] = engine.policy.budget_per_run
+    if budget is not None:
+        limits[MONEY] = budget
     if not limits or not customer_ids:
         return FREE
     looking = replace(desk, serving=replace(desk.serving, engine=replace(engine, texts=None)))

@@ -12,7 +12,10 @@ from scipy.optimize import Bounds, LinearConstraint, linprog, milp
 
 from features.definitions import FEATURES
 from features.home import Home
+from features.signals import DAY, HOUR
 from serving.catalog import load_catalog
+from serving.outcomes import Outcome, Report
+from serving.policy import Budget
 from serving.store import Store
 from training.budget import MONEY, Demand, market_prices
 from training.everyone import Asking, ask_everyone
@@ -149,12 +152,12 @@ def test_what_is_owed_comes_first_while_it_is_worth_its_place() -> None:
 # ---- In a run ------------------------------------------------------------------------------
 
 
-def with_budget(home: Home, amount: float) -> None:
+def with_budget(home: Home, amount: float, key: str = "per_run") -> None:
     text = home.policy.read_text(encoding="utf-8")
     text = text.replace("epsilon = 0.10", "epsilon = 0.0").replace(
         "uniform_share = 0.05", "uniform_share = 0.0"
     )
-    home.policy.write_text(f"{text}\n[budget]\nper_run = {amount}\n", encoding="utf-8")
+    home.policy.write_text(f"{text}\n[budget]\n{key} = {amount}\n", encoding="utf-8")
 
 
 def rows_of(path: Path) -> list[dict[str, str]]:
@@ -195,3 +198,59 @@ def test_a_run_keeps_to_its_budget_and_says_its_price(
     others = [each for each in ranked if each["message_class"] != "marketing"]
     assert {each["price"] for each in others} == {0.0}
     assert {probability for _, probability in logged} == {1.0}
+
+
+def test_a_week_counts_what_was_spent_before_whoever_spent_it(
+    trained_copy: Trained, tmp_path: Path
+) -> None:
+    home, as_of = trained_copy
+    out = tmp_path / "out.csv"
+    looking = Asking(home, as_of, logs=False, seed=1)
+    with_budget(home, 1e6, "per_week")
+    rich = ask_everyone(looking, out, QUIET)
+    assert (rich.budget, rich.of_week) == (1e6, (1e6, 0.0))
+    week = rich.spent / 2
+    text = home.policy.read_text(encoding="utf-8")
+    text = text.replace("per_week = 1000000.0", f"per_week = {week:.4f}\nper_run = {week / 2:.4f}")
+    home.policy.write_text(text, encoding="utf-8")
+    logging = replace(looking, logs=True)
+
+    first = ask_everyone(logging, out, QUIET)  # the run's own budget is the smaller rest
+    assert first.budget == pytest.approx(week / 2, abs=1e-3)
+    assert 0 < first.spent <= first.budget
+    assert first.lines()[0].startswith(
+        f"budget {first.budget:,.2f} EUR (of {week:,.2f} for seven days 0.00 were spent before)"
+    )
+    later = as_of + 3 * DAY
+    second = ask_everyone(replace(logging, as_of=later), out, QUIET)
+    assert second.of_week == (pytest.approx(week, abs=1e-3), pytest.approx(first.spent))
+    third = ask_everyone(replace(logging, as_of=later + HOUR), out, QUIET)  # now the week's is
+    assert third.budget == pytest.approx(week - first.spent - second.spent, abs=1e-3)
+    assert third.spent <= third.budget
+    assert first.spent + second.spent + third.spent <= week + 1e-9
+    record = third.record()
+    assert record["budget_per_week"] == pytest.approx(week, abs=1e-3)
+    assert record["spent_in_week_before"] == round(first.spent + second.spent, 2)
+
+    # What was reported as not sent is given back; what is eight days old is no part of the week.
+    with Store.open(home.store) as store:
+        asked = "SELECT id, as_of FROM decisions WHERE message_class = 'marketing'"
+        with store._reader.connect() as connection:
+            sent = connection.exec_driver_sql(asked).fetchall()
+        paid = {store.spent_in_week(as_of + 7 * DAY - 1), first.spent + second.spent + third.spent}
+        assert max(paid) == pytest.approx(min(paid))
+        assert store.spent_in_week(as_of + 8 * DAY) == pytest.approx(second.spent + third.spent)
+        for decision_id, at in sent:
+            if at == as_of:
+                said = Outcome(decision_id, "not_sent", as_of + HOUR)
+                store.keep_outcome(said, Report(as_of + HOUR, as_of + HOUR, {}))
+        assert store.spent_in_week(later + DAY) == pytest.approx(second.spent + third.spent)
+
+
+def test_the_smaller_rest_counts() -> None:
+    assert Budget().left(5.0) is None
+    assert Budget(per_run=3.0).left(100.0) == 3.0
+    assert Budget(per_week=10.0).left(4.0) == 6.0
+    assert Budget(per_week=10.0).left(14.0) == 0.0
+    assert Budget(3.0, 10.0).left(4.0) == 3.0
+    assert Budget(3.0, 10.0).left(8.0) == 2.0

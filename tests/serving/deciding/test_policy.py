@@ -100,6 +100,11 @@ def test_assumed_consent_and_weights_are_read(edited_policy: Editor) -> None:
         ("assume = []", 'assume = ["email"]', "assume 'email'; must read 'channel:purpose'"),
         ("assume = []", 'assume = ["mail:marketing"]', "channel 'mail' is not known"),
         ("assume = []", 'assume = ["email:ads"]', "purpose 'ads' is not known"),
+        ("# [budget]", "[budget]", "budget: it is empty; write per_run or per_week, or take"),
+        ("# [budget]", "[budget]\nper_month = 3", "budget: unknown key 'per_month'"),
+        ("# [budget]", "[budget]\nper_week = -3", "per_week -3; must be"),
+        ("novelty_price = 0.10", "novelty_price = -1", "novelty_price -1; must be"),
+        ("novelty_half_life_days = 15.0", "novelty_half_life_days = 0", "must be between 0.1"),
         ("[fatigue]", "[[fatigue]]", "must be a table, such as [fatigue]"),
         ("[[caps]]", "[[cups]]", "unknown key 'cups'; did you mean 'caps'?"),
         ("[flags]", "[flags", "policy.toml: not TOML: "),
@@ -123,7 +128,7 @@ def test_caps_must_be_a_list_of_tables(tmp_path: Path) -> None:
 
 def test_memory_reaches_back_to_the_longest_window() -> None:
     policy = load_policy(SHIPPED)
-    assert memory_days(policy, 7) == 49  # seven half-lives of a week
+    assert memory_days(policy, 7) == 105  # seven half-lives of the same message again
     assert memory_days(policy, 90) == 90
 
 
