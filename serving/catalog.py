@@ -103,6 +103,23 @@ class Standing:
 
 
 @dataclass(frozen=True, slots=True)
+class Standings:
+    """The same of all entries, and to which of them nothing more need be asked.
+
+    Attributes
+    ----------
+    closed : mapping of communication to obstacles
+        Those out of the question, whatever else is known of the customer.
+    open : tuple of Standing
+        Those that depend on dates, moments and numbers.
+    """
+
+    by_name: Mapping[str, Standing]
+    closed: Mapping[str, tuple[Obstacle, ...]]
+    open: tuple[Standing, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Catalog:
     """All communications by name, in the order of the file, and the file's hash.
 
@@ -118,7 +135,7 @@ class Catalog:
     communications: Mapping[str, Communication]
     sha256: str
     events: tuple[str, ...] = ()
-    standing: dict[Where, tuple[Standing, ...]] = field(
+    standing: dict[Where, Standings] = field(
         init=False, compare=False, repr=False, default_factory=dict
     )
 

@@ -2,7 +2,7 @@
 
 import datetime as dt
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import chain
 from typing import Final
@@ -45,28 +45,21 @@ REACHING_OUT: Final = ("email", "sms", "push", "call", "post")
 
 def refusal_now(entry: Communication, ledger: Ledger, policy: Policy, as_of: int) -> Refusal | None:
     """Every rule that forbids the message now, as one refusal; None if it may be sent."""
-    return refusal_of(entry.name, obstacles_now([entry], ledger, policy, as_of)[entry.name])
+    return refusal_of(entry.name, obstacles_now(entry, now_of(ledger, policy, as_of)))
 
 
-def obstacles_now(
-    entries: Iterable[Communication], ledger: Ledger, policy: Policy, as_of: int
-) -> dict[str, tuple[Obstacle, ...]]:
-    """What stands in the way of each message now, by its name; nothing if it may be sent.
+def obstacles_now(entry: Communication, now: "Now") -> tuple[Obstacle, ...]:
+    """What stands in the way of a message now; nothing if it may be sent.
 
     The order is that of weight: an objection outlives everything, then the pauses, the end of
     the relationship, the stated channel, consent, the height of a discount, free places; and
     last whatever time alone brings: repetition, times of silence, and the caps.
     """
-    now = _now(ledger, policy, as_of)
-    by_kind: dict[tuple[str, str, str, bool, bool], _OfKind] = {}
-    found = {}
-    for entry in entries:
-        kind = (entry.channel, entry.message_class, entry.purpose, entry.personal, entry.sells)
-        alike = by_kind.get(kind)
-        if alike is None:
-            alike = by_kind[kind] = _of_kind(entry, now)
-        found[entry.name] = (*alike.standing, *_of_its_own(entry, now), *alike.timed)
-    return found
+    kind = (entry.channel, entry.message_class, entry.purpose, entry.personal, entry.sells)
+    alike = now.kinds.get(kind)
+    if alike is None:
+        alike = now.kinds[kind] = _of_kind(entry, now)
+    return (*alike.standing, *_of_its_own(entry, now), *alike.timed)
 
 
 def consent_for(entry: Communication, ledger: Ledger, policy: Policy) -> Consent:
@@ -91,7 +84,7 @@ def free_again_at(entry: Communication, ledger: Ledger, policy: Policy) -> int:
 
     Microseconds UTC; a moment of the past if it does already.
     """
-    now = _now(ledger, policy, _LONG_AGO)
+    now = now_of(ledger, policy, _LONG_AGO)
     timed = chain(_repeated(entry, now), _timed(entry, now))
     return max((each.until for each in timed), default=_LONG_AGO)
 
@@ -107,8 +100,12 @@ _LONG_AGO: Final = -(2**62)
 # ---- What is the same for every entry ----------------------------------------------------
 
 
+# Channel, class, purpose, whether it is personal, and whether it sells.
+_Kind = tuple[str, str, str, bool, bool]
+
+
 @dataclass(frozen=True, slots=True)
-class _Now:
+class Now:
     """The moment, and what is said of it once for every entry: words cost more than rules.
 
     Attributes
@@ -120,6 +117,8 @@ class _Now:
     silences : tuple of (channel, Obstacle)
         Of marketing; the channel is the one that a silence does not concern, or empty.
     after_order : tuple of Obstacle
+    kinds : dict
+        What was found out about all messages of a kind.
     """
 
     ledger: Ledger
@@ -130,16 +129,24 @@ class _Now:
     caps: tuple[tuple[Cap, Obstacle], ...]
     silences: tuple[tuple[str, Obstacle], ...]
     after_order: tuple[Obstacle, ...]
+    kinds: dict[_Kind, "_OfKind"] = field(default_factory=dict)
+
+    @property
+    def outranks(self) -> bool:
+        """Whether a rule may be in force that outranks whether a message suits; see `FOREMOST`."""
+        ledger = self.ledger
+        return ledger.objected or bool(ledger.pauses) or ledger.situation.stage == ENDED
 
 
-def _now(ledger: Ledger, policy: Policy, as_of: int) -> _Now:
+def now_of(ledger: Ledger, policy: Policy, as_of: int) -> Now:
+    """What the rules look at, worked out once for all entries."""
     last_sent: dict[str, int] = {}
     for contact in ledger.contacts:
         last_sent[contact.communication] = max(
             contact.at, last_sent.get(contact.communication, _LONG_AGO)
         )
     caps = ((cap, _full(cap, ledger, as_of)) for cap in policy.caps)
-    return _Now(
+    return Now(
         ledger=ledger,
         policy=policy,
         as_of=as_of,
@@ -156,11 +163,13 @@ def _full(cap: Cap, ledger: Ledger, as_of: int) -> Obstacle | None:
     counted: Iterable[Contact] = ledger.contacts
     if cap.per == HOUSEHOLD:
         counted = chain(ledger.contacts, *ledger.household.values())
-    at = sorted(c.at for c in counted if _concerns(cap, c.channel, c.message_class))
-    until = _slot_free_at(cap, at)
-    if until <= as_of:
+    since = as_of - cap.days * DAY
+    at = [c.at for c in counted if c.at > since and _concerns(cap, c.channel, c.message_class)]
+    used = len(at)
+    if used < cap.most:
         return None
-    used = sum(each > as_of - cap.days * DAY for each in at)
+    # Fewer than `most` are left in the window when the last but `most - 1` leaves it.
+    until = sorted(at)[-cap.most] + cap.days * DAY if cap.most else NEVER
     return Obstacle(CAP, lambda: _fewer(cap, used), until)
 
 
@@ -184,13 +193,6 @@ def _after_order(ledger: Ledger, policy: Policy, as_of: int) -> Iterator[Obstacl
         yield from _pass(AFTER_ORDER, wait, as_of)
 
 
-def _slot_free_at(cap: Cap, at: list[int]) -> int:
-    """When fewer than `cap.most` of the contacts at these ascending moments are within the cap."""
-    if cap.most == 0:
-        return NEVER
-    return at[-cap.most] + cap.days * DAY if len(at) >= cap.most else _LONG_AGO
-
-
 def _concerns(cap: Cap, channel: str, message_class: str) -> bool:
     return cap.channel in (ANY, channel) and cap.message_class in (ANY, message_class)
 
@@ -206,18 +208,18 @@ class _OfKind:
     timed: tuple[Obstacle, ...]
 
 
-def _of_kind(entry: Communication, now: _Now) -> _OfKind:
+def _of_kind(entry: Communication, now: Now) -> _OfKind:
     """Asked once for all entries that are like this one in what these rules look at."""
     standing = chain.from_iterable(rule(entry, now) for rule in _RULES_OF_A_KIND)
     return _OfKind(tuple(standing), tuple(_timed(entry, now)))
 
 
-def _objected(entry: Communication, now: _Now) -> Iterator[Obstacle]:
+def _objected(entry: Communication, now: Now) -> Iterator[Obstacle]:
     if now.ledger.objected and entry.message_class == "marketing":
         yield Obstacle(OBJECTION, phrase("the customer takes the objection back"))
 
 
-def _held_back(entry: Communication, now: _Now) -> Iterator[Obstacle]:
+def _held_back(entry: Communication, now: Now) -> Iterator[Obstacle]:
     """The crisis switch; each pause that holds the message back is one change."""
     for pause, obstacle in now.pauses:
         if pause.holds_back(entry.channel, entry.message_class, now.ledger.situation):
@@ -246,13 +248,13 @@ def told(pause: Pause) -> str:
     return phrase("{what}: {reason}", what=what, reason=pause.reason)
 
 
-def _relationship_ended(entry: Communication, now: _Now) -> Iterator[Obstacle]:
+def _relationship_ended(entry: Communication, now: Now) -> Iterator[Obstacle]:
     """After the end no marketing."""
     if now.ledger.situation.stage == ENDED and entry.message_class == "marketing":
         yield Obstacle(ENDED, phrase("a person takes up the relationship again"))
 
 
-def _other_channel_preferred(entry: Communication, now: _Now) -> Iterator[Obstacle]:
+def _other_channel_preferred(entry: Communication, now: Now) -> Iterator[Obstacle]:
     """A stated preference binds marketing that reaches out."""
     wanted = channels_named(now.ledger.traits.get(PREFERRED_CHANNEL, ""))
     if (
@@ -271,7 +273,7 @@ def _other_channel_preferred(entry: Communication, now: _Now) -> Iterator[Obstac
         )
 
 
-def _no_consent(entry: Communication, now: _Now) -> Iterator[Obstacle]:
+def _no_consent(entry: Communication, now: Now) -> Iterator[Obstacle]:
     if entry.needs_consent and not consent_for(entry, now.ledger, now.policy).given:
         yield Obstacle("consent", _consent_asked(entry.channel, entry.purpose))
 
@@ -281,7 +283,7 @@ def _consent_asked(channel: str, purpose: str) -> str:
     return phrase("consent to {asked} is on record", asked=f"{channel}:{purpose}")
 
 
-_Rule = Callable[[Communication, _Now], Iterator[Obstacle]]
+_Rule = Callable[[Communication, Now], Iterator[Obstacle]]
 _RULES_OF_A_KIND: Final[tuple[_Rule, ...]] = (
     _objected,
     _held_back,
@@ -294,7 +296,7 @@ _RULES_OF_A_KIND: Final[tuple[_Rule, ...]] = (
 # ---- Rules for one message --------------------------------------------------------------
 
 
-def _of_its_own(entry: Communication, now: _Now) -> Iterator[Obstacle]:
+def _of_its_own(entry: Communication, now: Now) -> Iterator[Obstacle]:
     """Said for good, too dear an offer, no free place, no money left; last, sent a while ago."""
     ledger, most = now.ledger, entry.capacity_per_week
     if entry.stages == _AFTER_THE_END and entry.message_class != "marketing":
@@ -309,7 +311,7 @@ def _of_its_own(entry: Communication, now: _Now) -> Iterator[Obstacle]:
         yield from _repeated(entry, now)
 
 
-def _said_before(entry: Communication, now: _Now) -> Iterator[Obstacle]:
+def _said_before(entry: Communication, now: Now) -> Iterator[Obstacle]:
     """What is only for after the end, such as a farewell, goes out once."""
     if now.ledger.situation.stage == ENDED and entry.name in now.ledger.sent_ever:
         yield Obstacle(ENDED, phrase("it has not been sent: after the end it is sent once"))
@@ -352,7 +354,7 @@ def _no_money_left(entry: Communication, left: float) -> Iterator[Obstacle]:
 # ---- Rules that time removes -------------------------------------------------------------
 
 
-def _repeated(entry: Communication, now: _Now) -> Iterator[Obstacle]:
+def _repeated(entry: Communication, now: Now) -> Iterator[Obstacle]:
     """A message is given its time to work before it is sent again."""
     sent = now.last_sent.get(entry.name)
     if sent is not None:
@@ -360,7 +362,7 @@ def _repeated(entry: Communication, now: _Now) -> Iterator[Obstacle]:
         yield from _pass(REPETITION, wait, now.as_of)
 
 
-def _timed(entry: Communication, now: _Now) -> Iterator[Obstacle]:
+def _timed(entry: Communication, now: Now) -> Iterator[Obstacle]:
     """Rules of time that hold every message of a kind back beyond `as_of`."""
     if entry.message_class == "marketing":
         yield from (each for channel, each in now.silences if channel != entry.channel)

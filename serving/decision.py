@@ -9,8 +9,7 @@ number are given, so that every decision can be repeated and comes out the same.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from math import isnan
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -24,26 +23,19 @@ from models.expectation import Expectation
 from models.language import phrase
 from serving.arbitration import SILENCE, ranked
 from serving.catalog import Catalog, Communication
-from serving.contact_policy import FOREMOST, NO_CONSENT, consent_for, obstacles_now
+from serving.contact_policy import NO_CONSENT, consent_for
 from serving.eligibility import eligible
 from serving.engine import Engine
 from serving.exploration import arm_of, choose, epsilon_for, selection_probabilities
 from serving.fatigue import worn_by
 from serving.flags import flags_up
-from serving.moments import last_occurrences, obstacles_of_past, over_at
+from serving.moments import last_occurrences, over_at
 from serving.prices import priced, told_apart
-from serving.records import (
-    NO_CONTACT,
-    Contact,
-    Customer,
-    Decision,
-    Ledger,
-    Refusal,
-    Situation,
-    Versions,
-)
-from serving.refusals import Obstacles, refusal_of
-from serving.timing import timing_of_message, timing_of_silence
+from serving.proposal import Proposal, narrowed, of_an_objector
+from serving.records import NO_CONTACT, Candidate, Contact, Customer, Decision, Ledger, Versions
+from serving.refusals import Obstacles
+from serving.screening import screened
+from serving.timing import Timing, timing_of_message, timing_of_silence
 
 __all__ = [
     "Engine",
@@ -69,31 +61,6 @@ FALLBACK_HOLDS: Final = HOUR
 _CHANNEL_OF: Final[Mapping[int, str]] = {
     code(event): channel for event, channel in CONTACT_EVENTS.items()
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Proposal:
-    """What can be said of a customer before we look at consents and past contacts.
-
-    Attributes
-    ----------
-    entries : tuple of Communication
-        Those that suit the customer.
-    unsuited : mapping of communication to obstacles
-        Those that do not, and what would have to change.
-    left_out : mapping of communication to obstacles
-        What the caller rules out; part of `unsuited` as well.
-    measured : CustomerEffects
-        What communications were measured to do to customers like this one.
-    """
-
-    customer: Customer
-    expectation: Expectation
-    flags: tuple[str, ...]
-    entries: tuple[Communication, ...]
-    unsuited: Obstacles
-    left_out: Obstacles = field(default_factory=dict)
-    measured: CustomerEffects = NOTHING_MEASURED
 
 
 def decide(customer: Customer, engine: Engine, ledger: Ledger, uniform: float) -> Decision:
@@ -130,7 +97,7 @@ def propose(
     flags = flags_up(customer.features, expectation, engine.policy)
     entries, unsuited = eligible(customer, flags, expectation, engine.catalog)
     measured = NOTHING_MEASURED if objected else effects_on(customer, expectation, engine)
-    return _narrowed(Proposal(customer, expectation, flags, entries, unsuited, left_out, measured))
+    return narrowed(Proposal(customer, expectation, flags, entries, unsuited, left_out, measured))
 
 
 def settle(proposal: Proposal, engine: Engine, ledger: Ledger, uniform: float) -> Decision:
@@ -148,18 +115,15 @@ def settle(proposal: Proposal, engine: Engine, ledger: Ledger, uniform: float) -
 
     # Whoever objected to marketing is not scored, and hears none.
     if ledger.objected:
-        proposal = _without_scores_or_marketing(proposal, engine)
+        flags = flags_up(customer.features, UNSCORED, policy)
+        proposal = of_an_objector(customer, flags, UNSCORED, proposal.left_out, engine.catalog)
 
     # Consent, caps and the crisis switch, as they stand at this moment.
-    ledger = replace(ledger, situation=_situation(proposal))
-    allowed, refused, free_at = _allowed_now(proposal, ledger, engine)
+    ledger = replace(ledger, situation=proposal.situation())
+    may_be_sent = screened(proposal, ledger, engine)
 
     # What each message is worth beyond silence, and less what it costs; the best comes first.
-    worn = worn_by(ledger.contacts, policy.fatigue, as_of)
-    paid = {e.name: engine.prices.of(e, customer.customer_id, policy) for e in allowed}
-    told = proposal.expectation
-    weighed = ranked(priced(allowed, paid), told, worn, policy, proposal.measured)
-    candidates = told_apart(weighed, paid)
+    candidates = _weighed(may_be_sent.allowed, proposal, ledger, engine)
 
     # How likely each one is to be chosen; then the choice.
     arm = arm_of(customer.customer_id, policy, as_of)
@@ -168,17 +132,12 @@ def settle(proposal: Proposal, engine: Engine, ledger: Ledger, uniform: float) -
     name = choose(probabilities, uniform)
 
     # On what ground it is sent, and when.
-    if name == NO_CONTACT:
-        consent = NO_CONSENT
-        timing = timing_of_silence(free_at, policy, as_of)
+    entry = engine.catalog.communications.get(name)
+    if entry is None:
+        consent, timing = NO_CONSENT, timing_of_silence(may_be_sent.free_at, policy, as_of)
     else:
-        entry = engine.catalog.communications[name]
         consent = consent_for(entry, ledger, policy)
-        timing = timing_of_message(entry, policy, as_of, ledger.traits.get(TIME_ZONE, ""))
-        over = over_at(entry, engine.catalog, customer.last_at, ledger, as_of)
-        timing = timing.ended_by(over)
-    listed = engine.catalog.communications.get(name)
-
+        timing = _timing(entry, customer, ledger, engine)
     return Decision(
         customer_id=customer.customer_id,
         as_of=as_of,
@@ -187,7 +146,7 @@ def settle(proposal: Proposal, engine: Engine, ledger: Ledger, uniform: float) -
         arm_share=arm.share,
         probabilities=probabilities,
         ranked=candidates,
-        refusals=refused,
+        refusals=may_be_sent.refused,
         expectation=proposal.expectation,
         stage=customer.stage,
         flags=proposal.flags,
@@ -196,9 +155,27 @@ def settle(proposal: Proposal, engine: Engine, ledger: Ledger, uniform: float) -
         reconsider_at=timing.reconsider_at,
         valid_until=timing.valid_until,
         versions=engine.versions,
-        terms="" if listed is None else listed.terms,
-        human=listed is not None and listed.human,
+        terms="" if entry is None else entry.terms,
+        human=entry is not None and entry.human,
     )
+
+
+def _weighed(
+    allowed: tuple[Communication, ...], proposal: Proposal, ledger: Ledger, engine: Engine
+) -> tuple[Candidate, ...]:
+    """What may be sent, and silence, by what each is worth for this customer."""
+    customer, policy = proposal.customer, engine.policy
+    worn = worn_by(ledger.contacts, policy.fatigue, customer.as_of)
+    paid = {e.name: engine.prices.of(e, customer.customer_id, policy) for e in allowed}
+    told, measured = proposal.expectation, proposal.measured
+    return told_apart(ranked(priced(allowed, paid), told, worn, policy, measured), paid)
+
+
+def _timing(entry: Communication, customer: Customer, ledger: Ledger, engine: Engine) -> Timing:
+    """When a message may leave; its own moment may end sooner than the answer would."""
+    as_of, zone = customer.as_of, ledger.traits.get(TIME_ZONE, "")
+    timing = timing_of_message(entry, engine.policy, as_of, zone)
+    return timing.ended_by(over_at(entry, engine.catalog, customer.last_at, ledger, as_of))
 
 
 # ---- What we know ------------------------------------------------------------------------
@@ -251,7 +228,7 @@ def expectation_of(customer: Customer, engine: Engine) -> Expectation:
     """Scores, money and reasons. Nothing is expected of a visitor, whom we do not know."""
     if engine.bundle is None or customer.anonymous:
         return UNSCORED
-    row = np.array([customer.features[name] for name in engine.features.names])
+    row = np.array(list(customer.features.values()))  # they are in the order of the feature set
     return engine.bundle.expect(row, engine.features, engine.texts)
 
 
@@ -261,93 +238,6 @@ def effects_on(customer: Customer, expectation: Expectation, engine: Engine) -> 
         return NOTHING_MEASURED
     state = state_of(expectation, customer.features, customer.stage)
     return engine.bundle.effects.on(state, customer.stage)
-
-
-# ---- What may be sent --------------------------------------------------------------------
-
-
-def _allowed_now(
-    proposal: Proposal, ledger: Ledger, engine: Engine
-) -> tuple[tuple[Communication, ...], tuple[Refusal, ...], tuple[int, ...]]:
-    """What may be sent now, refusals of all else, and when time alone frees some of them.
-
-    A refusal names all that stands in the way of its communication: that it does not suit the
-    customer, and whatever of the contact policy would stop it too.
-    """
-    customer, catalog = proposal.customer, engine.catalog
-    entries, as_of = catalog.communications.values(), customer.as_of
-    policy_says = obstacles_now(entries, ledger, engine.policy, as_of)
-    sendable, refused, free_at = set(), [], []
-    for entry in entries:
-        unsuited = proposal.unsuited.get(entry.name, ())
-        held_back = (
-            *policy_says[entry.name],
-            *obstacles_of_past(entry, catalog, customer.last_at, ledger, as_of),
-        )
-        outranks = held_back and held_back[0].rule in FOREMOST
-        obstacles = (*held_back, *unsuited) if outranks else (*unsuited, *held_back)
-        refusal = refusal_of(entry.name, obstacles)
-        if not held_back:
-            sendable.add(entry.name)
-        if refusal is None:
-            continue
-        refused.append(refusal)
-        if refusal.until is not None:
-            free_at.append(refusal.until)
-    allowed = tuple(entry for entry in proposal.entries if entry.name in sendable)
-    return allowed, tuple(refused), tuple(free_at)
-
-
-def _narrowed(proposal: Proposal) -> Proposal:
-    """The proposal without what the caller rules out; those refusals name the caller first."""
-    left_out, unsuited = proposal.left_out, proposal.unsuited
-    if not left_out:
-        return proposal
-    names = dict.fromkeys((*left_out, *unsuited))
-    return replace(
-        proposal,
-        entries=tuple(entry for entry in proposal.entries if entry.name not in left_out),
-        unsuited={name: (*left_out.get(name, ()), *unsuited.get(name, ())) for name in names},
-    )
-
-
-def _situation(proposal: Proposal) -> Situation:
-    """What of the customer the contact policy asks for."""
-    customer = proposal.customer
-    return Situation(
-        stage=customer.stage,
-        flags=proposal.flags,
-        ordered_at=_moment_of(customer, "days_since_last_order"),
-        resolved_at=_moment_of(customer, "days_since_ticket_resolved"),
-    )
-
-
-def _moment_of(customer: Customer, feature: str) -> int | None:
-    """When it was that a feature counts the days since; None if it never was."""
-    days = customer.features[feature]
-    return None if isnan(days) else customer.as_of - round(days * DAY)
-
-
-def _without_scores_or_marketing(proposal: Proposal, engine: Engine) -> Proposal:
-    """An objector is not scored, and whether marketing would suit is not asked: none is sent."""
-    customer, listed = proposal.customer, engine.catalog.communications
-    flags = (*flags_up(customer.features, UNSCORED, engine.policy), "objector")
-    entries, unsuited = eligible(customer, flags, UNSCORED, engine.catalog)
-    others = {name: each for name, each in unsuited.items() if not _is_marketing(listed[name])}
-    return _narrowed(
-        replace(
-            proposal,
-            expectation=UNSCORED,
-            flags=flags,
-            entries=entries,
-            unsuited=others,
-            measured=NOTHING_MEASURED,
-        )
-    )
-
-
-def _is_marketing(entry: Communication) -> bool:
-    return entry.message_class == "marketing"
 
 
 # ---- When we cannot decide ---------------------------------------------------------------

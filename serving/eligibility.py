@@ -1,18 +1,17 @@
 """Eligibility: whether we may ever send a communication to a customer like this one."""
 
 import datetime as dt
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from math import ceil, isnan
 from typing import Final
 
 from features.signals import DAY
 from models.expectation import Expectation
 from models.language import joined, phrase
-from serving.catalog import Catalog, Communication, Condition, Standing, Where
-from serving.catalog_keys import MONEY_FACTORS, PROBABILITY_FACTORS
+from serving.catalog import Catalog, Communication, Condition, Standing, Standings, Where
 from serving.moments import obstacles_of_moment
 from serving.records import Customer
-from serving.refusals import Obstacle, Obstacles
+from serving.refusals import Obstacle, Obstacles, decisive
 
 # Features that grow, or fall, by one a day if nothing happens: waiting alone meets a condition.
 GROWING: Final = ("days_since_", "tenure_days")
@@ -22,11 +21,14 @@ FALLING: Final = ("subscription_days_left",)
 def eligible(
     customer: Customer, flags: tuple[str, ...], expectation: Expectation, catalog: Catalog
 ) -> tuple[tuple[Communication, ...], Obstacles]:
-    """Communications that suit the customer, and everything that keeps the others from it."""
-    unknown = _unknown_factors(expectation)
-    suited, unsuited = [], {}
-    for standing in _standing_for(catalog, (customer.stage, flags, customer.anonymous)):
-        found = _obstacles(standing, customer, expectation, unknown)
+    """Communications that suit the customer, and the decisive obstacles of all others.
+
+    `why_unsuited` tells everything that keeps one of the others from it.
+    """
+    standings = _standings(catalog, (customer.stage, flags, customer.anonymous))
+    suited, unsuited = [], {**standings.closed}
+    for standing in standings.open:
+        found = decisive(_obstacles(standing, customer, expectation))
         if found:
             unsuited[standing.entry.name] = found
         else:
@@ -34,44 +36,67 @@ def eligible(
     return tuple(suited), unsuited
 
 
+def why_unsuited(
+    name: str,
+    customer: Customer,
+    flags: tuple[str, ...],
+    expectation: Expectation,
+    catalog: Catalog,
+) -> tuple[Obstacle, ...]:
+    """Everything that keeps a communication of the catalog from suiting a customer."""
+    standings = _standings(catalog, (customer.stage, flags, customer.anonymous))
+    return tuple(_obstacles(standings.by_name[name], customer, expectation))
+
+
 def obstacles_of(
     entry: Communication, customer: Customer, flags: tuple[str, ...], expectation: Expectation
 ) -> tuple[Obstacle, ...]:
-    """Everything that keeps one communication from suiting a customer."""
+    """The same of an entry that no catalog need hold."""
     standing = _standing_of(entry, (customer.stage, flags, customer.anonymous))
-    return _obstacles(standing, customer, expectation, _unknown_factors(expectation))
+    return tuple(_obstacles(standing, customer, expectation))
 
 
 def _obstacles(
-    standing: Standing,
-    customer: Customer,
-    expectation: Expectation,
-    unknown: Mapping[str, Obstacle],
-) -> tuple[Obstacle, ...]:
+    standing: Standing, customer: Customer, expectation: Expectation
+) -> Iterator[Obstacle]:
     """What the catalog lacks, then dates, stage and flags, the moment, and the numbers."""
     entry = standing.entry
-    found = [*standing.lacking]
+    yield from standing.lacking
     if entry.dated:
-        found += _obstacles_of_dates(entry, customer.as_of)
-    found += standing.journey
+        yield from _obstacles_of_dates(entry, customer.as_of)
+    yield from standing.journey
     if entry.moment is not None:
-        found += obstacles_of_moment(entry, customer.last_at, customer.as_of)
+        yield from obstacles_of_moment(entry, customer.last_at, customer.as_of)
     for condition in entry.where:
         value = _known(condition, customer, expectation)
         if not condition.holds(value):
-            found.append(_unmet(condition, value, customer.as_of))
-    if unknown:
-        found += [unknown[factor] for factor in entry.prior.of if factor in unknown]
-    return tuple(found)
+            yield _unmet(condition, value, customer.as_of)
+    for factor in entry.prior.of:
+        if not _score_known(factor, expectation):
+            yield _score_missing(factor, expectation)
 
 
-def _standing_for(catalog: Catalog, where: Where) -> tuple[Standing, ...]:
+def _standings(catalog: Catalog, where: Where) -> Standings:
     """What stage and flags say of every entry; worked out once for each combination."""
     found = catalog.standing.get(where)
     if found is None:
-        entries = catalog.communications.values()
-        found = catalog.standing[where] = tuple(_standing_of(entry, where) for entry in entries)
+        entries = catalog.communications
+        by_name = {name: _standing_of(entry, where) for name, entry in entries.items()}
+        closed = {name: _closing(standing) for name, standing in by_name.items()}
+        found = catalog.standing[where] = Standings(
+            by_name=by_name,
+            closed={name: obstacles for name, obstacles in closed.items() if obstacles},
+            open=tuple(standing for name, standing in by_name.items() if not closed[name]),
+        )
     return found
+
+
+def _closing(standing: Standing) -> tuple[Obstacle, ...]:
+    """The decisive obstacles where they hold for all such customers, at all times."""
+    if standing.lacking:
+        return decisive(standing.lacking)
+    # The dates of an entry are asked before its stage.
+    return () if standing.entry.dated else decisive(standing.journey)
 
 
 def _standing_of(entry: Communication, where: Where) -> Standing:
@@ -124,16 +149,6 @@ def _unmet(condition: Condition, value: float | None, as_of: int) -> Obstacle:
 
     until = _met_at(condition, value, as_of)
     return Obstacle("where", words) if until is None else Obstacle("where", words, until)
-
-
-def _unknown_factors(expectation: Expectation) -> dict[str, Obstacle]:
-    """The factors of stated effects that are not known of this customer."""
-    factors = (*MONEY_FACTORS, *PROBABILITY_FACTORS)
-    return {
-        factor: _score_missing(factor, expectation)
-        for factor in factors
-        if not _score_known(factor, expectation)
-    }
 
 
 def _score_missing(factor: str, expectation: Expectation) -> Obstacle:

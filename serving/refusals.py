@@ -1,7 +1,8 @@
 """Refusals: why a communication may not be sent, and everything that would have to change."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from models.language import joined
@@ -37,21 +38,42 @@ class Obstacle:
 Obstacles = Mapping[str, tuple[Obstacle, ...]]
 
 
-def refusal_of(communication: str, obstacles: Iterable[Obstacle]) -> Refusal | None:
+def decisive(obstacles: Iterable[Obstacle]) -> tuple[Obstacle, ...]:
+    """The first of them, up to one that waiting does not remove.
+
+    They tell by which rule a communication is refused, and for how long. What comes after adds
+    to the words of the refusal alone, so it is not even asked until somebody reads them.
+    """
+    found = []
+    for obstacle in obstacles:
+        found.append(obstacle)
+        if obstacle.until == NEVER:
+            break
+    return tuple(found)
+
+
+def refusal_of(
+    communication: str,
+    obstacles: tuple[Obstacle, ...],
+    everything: Callable[[], Iterable[Obstacle]] | None = None,
+) -> Refusal | None:
     """The refusal that all obstacles make together; None if there is none.
 
     The first obstacle gives the rule. The change names every obstacle, joined by "and": the
     whole of it, and nothing less, lets the communication through.
+
+    Parameters
+    ----------
+    everything : callable, optional
+        Finds all obstacles where those given are the decisive ones.
     """
-    found = tuple(obstacles)
-    if not found:
+    if not obstacles:
         return None
-    first, *others = found
-    until = first.until
-    for obstacle in others:
-        until = max(until, obstacle.until)
+    until = max([obstacle.until for obstacle in obstacles])
+    words = partial(_change, everything or (lambda: obstacles))
+    return Refusal(communication, obstacles[0].rule, words, None if until == NEVER else until)
 
-    def words() -> str:
-        return joined(TOGETHER, [obstacle.change for obstacle in found])
 
-    return Refusal(communication, first.rule, words, None if until == NEVER else until)
+def _change(everything: Callable[[], Iterable[Obstacle]]) -> str:
+    """The change that a refusal waits for, from all its obstacles."""
+    return joined(TOGETHER, [obstacle.change for obstacle in everything()])

@@ -5,7 +5,7 @@ import pytest
 
 from models.expectation import Expectation, Score
 from serving.catalog import Catalog
-from serving.eligibility import eligible
+from serving.eligibility import eligible, why_unsuited
 from serving.engine import Engine
 from serving.records import Customer, Refusal
 from serving.refusals import Obstacle, refusal_of
@@ -25,8 +25,15 @@ def expectation(churn: float | None = 0.3, note: str = "") -> Expectation:
 def refusals_of(
     customer: Customer, engine: Engine, flags: tuple[str, ...] = (), told: Expectation | None = None
 ) -> dict[str, Refusal]:
-    _, unsuited = eligible(customer, flags, told or expectation(), engine.catalog)
-    return {name: made(name, obstacles) for name, obstacles in unsuited.items()}
+    told = told or expectation()
+    _, unsuited = eligible(customer, flags, told, engine.catalog)
+    found = {}
+    for name, decisive in unsuited.items():
+        everything = why_unsuited(name, customer, flags, told, engine.catalog)
+        found[name] = made(name, everything)
+        shortened = made(name, decisive)
+        assert (shortened.rule, shortened.until) == (found[name].rule, found[name].until)
+    return found
 
 
 def made(name: str, obstacles: tuple[Obstacle, ...]) -> Refusal:
@@ -133,14 +140,14 @@ def test_visitor_sees_only_what_is_the_same_for_all(
 ) -> None:
     visitor = customer_with("anon:v-1", days_since_product_added=1.0)
     unscored = Expectation(scores={}, usual_margin=0.0)
-    suited, refused = eligible(visitor, ("cart_open",), unscored, rule_engine.catalog)
+    suited, _ = eligible(visitor, ("cart_open",), unscored, rule_engine.catalog)
     assert [entry.name for entry in suited] == ["useful_content_visitor", "reviews_as_proof"]
     assert not any(entry.personal for entry in suited)
     personal = {e.name for e in rule_engine.catalog.communications.values() if e.personal}
     refused_as_personal = {
         name
-        for name, obstacles in refused.items()
-        if "the visitor is known by name" in [obstacle.change for obstacle in obstacles]
+        for name, refusal in refusals_of(visitor, rule_engine, ("cart_open",), unscored).items()
+        if "the visitor is known by name" in refusal.change
     }
     assert refused_as_personal == personal
 
