@@ -1,70 +1,43 @@
 """The public HTTP contract: one decision resource, two ways to reach it, and health."""
 
-import html
-import json
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
-import anyio
 import numpy as np
 from fastapi import FastAPI, Request
 from fastapi.openapi.utils import get_openapi
-from pydantic import BaseModel
 from starlette.exceptions import HTTPException
-from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.responses import Response
 
 from features.home import Home
-from features.signals import SECOND
-from serving import schemas, view_calls
-from serving.answer import Json, encoded, flat
+from serving import answer_schemas, health_calls, schemas, view_calls
 from serving.batch_calls import decide_batch
+from serving.console.overview import Lookout
 from serving.console.pages import Console
 from serving.console.session import Sessions, secret_of
-from serving.decision import fallback
-from serving.desk import Question, answer_to, is_offered
+from serving.decision_calls import decide, standing_decision
+from serving.document import (
+    EVENTS_SCHEMA,
+    Responses,
+    answer_of,
+    body_schema,
+    completed,
+    failures,
+    parameters,
+)
 from serving.due_calls import due
-from serving.event_calls import MOST_ITEMS, keep_outcome, take_events
+from serving.event_calls import keep_outcome, take_events
+from serving.health_calls import ABOUT, TITLE
+from serving.known_keys import KnownKeys
 from serving.pause_calls import pause, pauses
-from serving.questions import FAILED, question_of, unlogged
-from serving.requests import JSON, Refused, checked, content_of
+from serving.requests import JSON
 from serving.running import Service, open_service
-from serving.security import Guard, log_failure, problem
+from serving.security import Guard, problem, unavailable
 from serving.settings import Settings
-from serving.store import IdempotencyConflict, wall_clock
+from serving.store import StoreBusy, StoreFailed, wall_clock
 
 VERSION: Final = "0.1.0"
-# A mail platform keeps a cached answer for five minutes at least; nobody needs it longer.
-LONGEST_CACHE_SECONDS: Final = 300
-TITLE: Final = "Nextbest"
-ABOUT: Final = (
-    "The next best communication for each customer, silence included, with reasons. "
-    "Every call needs a key, as bearer token or as the user name of basic authentication."
-)
-Responses = dict[int | str, dict[str, Any]]
-
-PATH_IDS: Final = {
-    "customer_id": {"type": "string", "pattern": schemas.CUSTOMER_ID},
-    "decision_id": {"type": "string"},
-}
-# Read item by item, so that a wrong one fails alone.
-EVENTS_SCHEMA: Final = {
-    "type": "object",
-    "required": ["batch"],
-    "properties": {
-        "batch": {"type": "array", "maxItems": MOST_ITEMS, "items": {"type": "object"}},
-        "sentAt": {"type": "string", "description": "RFC 3339; corrects a wrong clock."},
-    },
-}
-DESCRIBED_BY_HAND: Final = (
-    schemas.DecisionRequest,
-    schemas.BatchRequest,
-    schemas.OutcomeRequest,
-    schemas.WhatIfRequest,
-    schemas.PauseRequest,
-    schemas.Problem,
-)
 DECIDED: Final = "`no_contact` is a communication like another. Unknown customer: `fallback` true."
 
 
@@ -94,10 +67,19 @@ def create_app(
     )
     app.state.service = service
     add_routes(app)
-    sessions = Sessions(secret_of(settings.home), service.store.key_hash_is_known, clock)
-    app.router.routes.extend(Console(service, Home(settings.home), sessions).routes())
+    keys = KnownKeys(service.store.key_hash_is_known)
+    sessions = Sessions(secret_of(settings.home), keys.hash_is_known, clock)
+    lookout = Lookout(service.failures)
+    app.router.routes.extend(Console(service, Home(settings.home), sessions, lookout).routes())
     app.add_exception_handler(HTTPException, unserved)
-    app.add_middleware(Guard, key_is_known=service.store.key_is_known, session_holds=sessions.holds)
+    for away in (StoreBusy, StoreFailed):
+        app.add_exception_handler(away, store_away)
+    app.add_middleware(
+        Guard,
+        key_is_known=keys.key_is_known,
+        session_holds=sessions.holds,
+        failures=service.failures,
+    )
     app.openapi = partial(document, app)  # type: ignore[method-assign]
     return app
 
@@ -108,14 +90,20 @@ def add_routes(app: FastAPI) -> None:
     add_intake(app)
     add_switch(app)
     add_views(app)
-    app.get("/livez", operation_id="livez", response_model=schemas.Health)(livez)
-    app.get("/readyz", operation_id="readyz", response_model=schemas.Health)(readyz)
-    app.get("/", include_in_schema=False)(root)
+    health = answer_schemas.Health
+    app.get("/livez", operation_id="livez", response_model=health)(health_calls.livez)
+    app.get(
+        "/readyz",
+        operation_id="readyz",
+        response_model=health,
+        responses={503: {"model": health, "description": "The store cannot be used"}},
+    )(health_calls.readyz)
+    app.get("/", include_in_schema=False)(health_calls.root)
 
 
 def add_decisions(app: FastAPI) -> None:
     """Paths that decide."""
-    answers: Responses = {200: {"model": schemas.DecisionAnswer, "description": DECIDED}}
+    answers: Responses = {200: {"model": answer_schemas.DecisionAnswer, "description": DECIDED}}
     app.post(
         "/v1/decisions",
         operation_id="decide",
@@ -127,7 +115,7 @@ def add_decisions(app: FastAPI) -> None:
         "/v1/decisions/batch",
         operation_id="decide_batch",
         summary="Decide for up to 500 customers; one wrong item does not fail the rest",
-        responses=answer_of(schemas.BatchAnswer, "One item a question, in the order asked.")
+        responses=answer_of(answer_schemas.BatchAnswer, "One item a question, in the order asked.")
         | failures(400, 401, 413, 415, 422),
         openapi_extra=body_schema(schemas.BatchRequest) | parameters(schemas.FormatRequest),
     )(decide_batch)
@@ -142,7 +130,7 @@ def add_decisions(app: FastAPI) -> None:
         "/v1/due",
         operation_id="due",
         summary="Decisions whose moment has come: after a trigger and its delay",
-        responses=answer_of(schemas.DueAnswer, "Messages to send now; silence is counted.")
+        responses=answer_of(answer_schemas.DueAnswer, "Messages to send now; silence is counted.")
         | failures(401, 422),
         openapi_extra=parameters(schemas.DueRequest),
     )(due)
@@ -154,7 +142,7 @@ def add_intake(app: FastAPI) -> None:
         "/v1/batch",
         operation_id="take_events",
         summary="Take in events as Segment's libraries send them; gzip is welcome",
-        responses=answer_of(schemas.EventsAnswer, "What became of each item.")
+        responses=answer_of(answer_schemas.EventsAnswer, "What became of each item.")
         | failures(400, 401, 413, 415, 422),
         openapi_extra={
             "requestBody": {"required": True, "content": {JSON: {"schema": EVENTS_SCHEMA}}}
@@ -164,7 +152,7 @@ def add_intake(app: FastAPI) -> None:
         "/v1/decisions/{decision_id}/outcomes",
         operation_id="keep_outcome",
         summary="Tell what became of a decision; each kind is kept once",
-        responses=answer_of(schemas.OutcomeAnswer, "What is on record now.")
+        responses=answer_of(answer_schemas.OutcomeAnswer, "What is on record now.")
         | failures(400, 401, 404, 413, 415, 422),
         openapi_extra=body_schema(schemas.OutcomeRequest) | parameters(None, "decision_id"),
     )(keep_outcome)
@@ -172,7 +160,7 @@ def add_intake(app: FastAPI) -> None:
 
 def add_switch(app: FastAPI) -> None:
     """The crisis switch."""
-    on = answer_of(schemas.PausesAnswer, "What is paused now.")
+    on = answer_of(answer_schemas.PausesAnswer, "What is paused now.")
     app.get(
         "/v1/pause",
         operation_id="pauses",
@@ -195,14 +183,15 @@ def add_views(app: FastAPI) -> None:
         "/v1/customers/{customer_id}",
         operation_id="customer",
         summary="Profile, stage, flags and scores of a customer",
-        responses=answer_of(schemas.CustomerAnswer, "As seen now.") | failures(401, 404, 422),
+        responses=answer_of(answer_schemas.CustomerAnswer, "As seen now.")
+        | failures(401, 404, 422),
         openapi_extra=of_customer,
     )(view_calls.customer)
     app.get(
         "/v1/customers/{customer_id}/explanation",
         operation_id="explanation",
         summary="What would be answered now and why; nothing is logged",
-        responses=answer_of(schemas.ExplanationAnswer, "Decision, reasons and features.")
+        responses=answer_of(answer_schemas.ExplanationAnswer, "Decision, reasons and features.")
         | failures(401, 404, 422),
         openapi_extra=of_customer,
     )(view_calls.explanation)
@@ -210,7 +199,7 @@ def add_views(app: FastAPI) -> None:
         "/v1/customers/{customer_id}/what-if",
         operation_id="what_if",
         summary="What the models would say if some features were different; nothing is logged",
-        responses=answer_of(schemas.WhatIfAnswer, "Scores and reasons, now and then.")
+        responses=answer_of(answer_schemas.WhatIfAnswer, "Scores and reasons, now and then.")
         | failures(400, 401, 404, 413, 415, 422),
         openapi_extra=body_schema(schemas.WhatIfRequest) | of_customer,
     )(view_calls.what_if)
@@ -218,148 +207,23 @@ def add_views(app: FastAPI) -> None:
         "/v1/communications",
         operation_id="communications",
         summary="The catalog in service",
-        responses=answer_of(schemas.CommunicationsAnswer, "Every entry.") | failures(401),
+        responses=answer_of(answer_schemas.CommunicationsAnswer, "Every entry.") | failures(401),
     )(view_calls.communications)
     app.get(
         "/v1/models",
         operation_id="models",
         summary="The bundle in service, its test, and what served before",
-        responses=answer_of(schemas.ModelsAnswer, "One bundle serves at a time.") | failures(401),
+        responses=answer_of(answer_schemas.ModelsAnswer, "One bundle serves at a time.")
+        | failures(401),
     )(view_calls.models)
-
-
-async def decide(request: Request) -> Response:
-    """Decide for one customer; the answer is logged before it is given."""
-    service: Service = request.app.state.service
-    try:
-        query = checked(schemas.FormatRequest, dict(request.query_params))
-        asked = checked(schemas.DecisionRequest, await content_of(request))
-        body = await in_time(service, question_of(request, asked), decided)
-    except Refused as refused:
-        return refused.response
-    except IdempotencyConflict as error:
-        return problem(422, str(error), (("/idempotency_key", "conflict", str(error)),))
-    if query.format == "flat":
-        body = encoded(flat(json.loads(body)))
-    return Response(body, headers={"Cache-Control": "no-store"}, media_type=JSON)
-
-
-async def standing_decision(request: Request) -> Response:
-    """The standing decision of one customer, cacheable while it holds."""
-    service: Service = request.app.state.service
-    customer_id = request.path_params["customer_id"]
-    try:
-        checked(schemas.DecisionRequest, {"customer_id": customer_id})
-        asked = checked(schemas.StandingRequest, dict(request.query_params))
-    except Refused as refused:
-        return refused.response
-    now = service.now()
-    channels = () if asked.channel is None else (asked.channel,)
-    drawn = float(service.rng.random())
-    question = Question(customer_id, now, drawn, channels, reuses_standing=True)
-    content = json.loads(await in_time(service, question, standing_or_new))
-    keep = "no-store" if content["fallback"] else f"private, max-age={cache_seconds(content, now)}"
-    answer = flat(content) if asked.format == "flat" else content
-    return Response(encoded(answer), headers={"Cache-Control": keep}, media_type=JSON)
-
-
-def decided(service: Service, question: Question) -> bytes:
-    """A new decision, logged."""
-    serving = service.champion.current()
-    return answer_to(question, service.store, serving.engine, service.surroundings, serving.note)
-
-
-def standing_or_new(service: Service, question: Question) -> bytes:
-    """The decision that stands, else a new one.
-
-    One made without limits stands under limits that it keeps, so that two callers with
-    different limits do not send two messages.
-    """
-    store, customer_id = service.store, question.customer_id
-    catalog = service.champion.current().engine.catalog
-    # An order, or a complaint, ends what was decided before it.
-    since = store.ended_at(customer_id, catalog) + 1
-    question = replace(question, since=since)
-    standing = store.standing(customer_id, question.as_of, question.scope, since)
-    if standing is None and question.channels:
-        unlimited = store.standing(customer_id, question.as_of, since=since)
-        if unlimited is not None and json.loads(unlimited)["channel"] in question.channels:
-            standing = unlimited
-    if standing is not None and not is_offered(standing, catalog):
-        question, standing = replace(question, reuses_standing=False), None
-    return decided(service, question) if standing is None else standing
-
-
-async def in_time(
-    service: Service, question: Question, work: Callable[[Service, Question], bytes]
-) -> bytes:
-    """The answer, or the fallback if it fails or takes too long: a caller is never failed.
-
-    A decision that comes too late may still be logged. It then counts against the caps, so the
-    error is on the side of silence; the same idempotency key gets it.
-
-    Raises
-    ------
-    IdempotencyConflict
-        The one mistake that only the caller can mend.
-    """
-    try:
-        with anyio.fail_after(service.settings.deadline_ms / 1000):
-            return await anyio.to_thread.run_sync(work, service, question, abandon_on_cancel=True)
-    except IdempotencyConflict:
-        raise
-    except Exception as error:  # the promise of this service: no failure of ours reaches a CRM
-        log_failure("fallback served", error)
-        versions = service.champion.last.engine.versions
-        fallen = fallback(question.customer_id, question.as_of, versions, FAILED)
-        return unlogged(fallen, service.surroundings.heard_in(question.locale))
-
-
-async def livez() -> Response:
-    """Whether the process answers at all."""
-    return JSONResponse({"status": "alive"})
-
-
-async def readyz(request: Request) -> Response:
-    """Whether decisions can be made: `ready`, `degraded` (fallbacks only) or `unready`.
-
-    The note says so if the champion cannot be used, if an edit of the company's files has a
-    mistake, or if the store cannot be written.
-    """
-    service: Service = request.app.state.service
-    try:
-        serving = await anyio.to_thread.run_sync(service.champion.current)
-        unwritable = await anyio.to_thread.run_sync(service.store.why_unwritable)
-    except Exception as error:  # health is asked exactly when something is wrong
-        log_failure("not ready", error)
-        return JSONResponse({"status": "unready"}, 503)
-    status = "ready" if serving.engine.bundle and not unwritable else "degraded"
-    notes = "; ".join(note for note in (serving.note, serving.mistake, unwritable) if note)
-    return JSONResponse({"status": status, **({"note": notes} if notes else {})})
-
-
-async def root(request: Request) -> Response:
-    """A page for whoever opens the address in a browser."""
-    service: Service = request.app.state.service
-    about = service.surroundings.about
-    people = "The people in it are simulated." if about.simulated else ""
-    links = "".join(
-        f'<li><a href="{path}">{path}</a>: {words}</li>'
-        for path, words in (
-            ("/openapi.json", "all calls, for machines"),
-            ("/livez", "does the process answer"),
-            ("/readyz", "can it decide"),
-        )
-    )
-    return HTMLResponse(
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{TITLE}</title>'
-        f"<h1>{TITLE}</h1><p>{html.escape(ABOUT)}</p>"
-        f"<p>Data: {html.escape(about.name)}. {people}</p>"
-        "<p>Ask: <code>POST /v1/decisions</code> with "
-        '<code>{"customer_id": "..."}</code>, or '
-        f"<code>GET /v1/customers/{{id}}/decision</code>.</p><ul>{links}</ul></html>",
-        headers={"Cache-Control": "no-store"},
-    )
+    app.get(
+        "/v1/metrics/{metric}",
+        operation_id="metrics",
+        summary="What failed and was answered all the same; which bundle serves, and its damage",
+        responses=answer_of(answer_schemas.MetricAnswer, "Since the service started.")
+        | failures(401, 404, 503),
+        openapi_extra=parameters(None, "metric"),
+    )(health_calls.metrics)
 
 
 async def unserved(_: Request, error: Exception) -> Response:
@@ -373,70 +237,19 @@ async def unserved(_: Request, error: Exception) -> Response:
     return problem(status, words.get(status, "the request was refused"), headers=headers)
 
 
-def cache_seconds(content: dict[str, Json], now: int) -> int:
-    """How long a caller may keep the answer: while it holds, five minutes at most."""
-    valid_until = np.datetime64(str(content["valid_until"]).rstrip("Z"), "us").astype(np.int64)
-    return max(0, min(LONGEST_CACHE_SECONDS, (int(valid_until) - now) // SECOND))
+async def store_away(request: Request, error: Exception) -> Response:
+    """Our shape for a call that needs the store while it cannot be used."""
+    service: Service = request.app.state.service
+    service.failures.note("a call had to be refused for now", error)
+    return unavailable(error)
 
 
 def document(app: FastAPI) -> dict[str, object]:
     """The OpenAPI 3.1 document, made once."""
     if app.openapi_schema is None:
-        made = get_openapi(
-            title=app.title, version=app.version, description=app.description, routes=app.routes
+        app.openapi_schema = completed(
+            get_openapi(
+                title=app.title, version=app.version, description=app.description, routes=app.routes
+            )
         )
-        parts = made.setdefault("components", {}).setdefault("schemas", {})
-        for model in DESCRIBED_BY_HAND:
-            schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
-            parts.update(schema.pop("$defs", {}))
-            parts[model.__name__] = schema
-        question = {"$ref": "#/components/schemas/DecisionRequest"}
-        parts["BatchRequest"]["properties"]["decisions"]["items"] = question
-        made["components"]["securitySchemes"] = {
-            "bearer": {"type": "http", "scheme": "bearer"},
-            "basic": {"type": "http", "scheme": "basic"},
-        }
-        made["security"] = [{"bearer": []}, {"basic": []}]
-        for path in ("/livez", "/readyz"):
-            made["paths"][path]["get"]["security"] = []
-        app.openapi_schema = made
     return app.openapi_schema
-
-
-def failures(*statuses: int) -> Responses:
-    """The documented errors of a call, all of one shape."""
-    words = {
-        400: "Not JSON",
-        401: "No key, or an unknown one",
-        404: "Not known here",
-        413: "Body too long",
-        415: "Not JSON by its headers",
-        422: "A field is wrong",
-    }
-    shape = {"schema": {"$ref": "#/components/schemas/Problem"}}
-    return {
-        status: {"description": words[status], "content": {"application/problem+json": shape}}
-        for status in statuses
-    }
-
-
-def body_schema(model: type[BaseModel]) -> dict[str, object]:
-    """Where the document finds the shape of a body that we parse ourselves."""
-    shape = {"schema": {"$ref": f"#/components/schemas/{model.__name__}"}}
-    return {"requestBody": {"required": True, "content": {"application/json": shape}}}
-
-
-def answer_of(model: type[BaseModel], words: str) -> Responses:
-    """The documented answer of a call."""
-    return {200: {"model": model, "description": words}}
-
-
-def parameters(query: type[BaseModel] | None, *path: str) -> dict[str, object]:
-    """Parameters of a call; we read them ourselves, as strictly as a body."""
-    asked = {} if query is None else query.model_json_schema()["properties"]
-    return {
-        "parameters": [
-            *({"name": n, "in": "path", "required": True, "schema": PATH_IDS[n]} for n in path),
-            *({"name": name, "in": "query", "schema": asked[name]} for name in asked),
-        ]
-    }

@@ -17,10 +17,10 @@ from serving.answer import Json, flat
 from serving.champion import InService
 from serving.decision import fallback
 from serving.desk import Question, Ready, ready_to_choose, recorded
+from serving.mistakes import mistakes
 from serving.questions import FAILED, question_of, unlogged
-from serving.requests import Refused, checked, content_of, errors_in, json_response
+from serving.requests import Refused, checked, content_of, json_response
 from serving.running import Service
-from serving.security import log_failure
 from serving.store import IdempotencyConflict
 from serving.wire import BATCH_LIMIT
 
@@ -41,7 +41,8 @@ async def decide_batch(request: Request) -> Response:
         asked = checked(schemas.BatchRequest, await content_of(request, BATCH_LIMIT))
     except Refused as refused:
         return refused.response
-    wanted = [read(request, item) for item in asked.decisions]
+    now = await anyio.to_thread.run_sync(service.now)  # one moment for all
+    wanted = [read(request, item, now) for item in asked.decisions]
     questions = [found for found in wanted if isinstance(found, Question)]
     work = partial(answers, service, questions, asked.reasons)
     answered = iter(await anyio.to_thread.run_sync(work))
@@ -55,14 +56,14 @@ async def decide_batch(request: Request) -> Response:
     return json_response({"items": items})
 
 
-def read(request: Request, item: object) -> Question | dict[str, Json]:
+def read(request: Request, item: object, now: int) -> Question | dict[str, Json]:
     """One question of the batch, or what is wrong with it."""
     try:
-        return question_of(request, schemas.DecisionRequest.model_validate(item))
+        return question_of(request, schemas.DecisionRequest.model_validate(item), now)
     except ValidationError as error:
         errors: list[Json] = [
-            {"pointer": pointer, "code": code, "detail": words}
-            for pointer, code, words in errors_in(error)
+            {"pointer": each.pointer, "code": each.code, "detail": each.words}
+            for each in mistakes(error, item, schemas.DecisionRequest)
         ]
         return {"status": 422, "errors": errors}
 
@@ -75,7 +76,7 @@ def answers(
     try:
         serving = service.champion.current()
     except Exception as error:  # the promise of this service: no failure of ours reaches a CRM
-        log_failure("fallbacks served", error)
+        service.failures.note("fallbacks served", error)
         return [fallen(service, question) for question in questions]
     if not reasons:
         serving = replace(serving, engine=replace(serving.engine, texts=None))
@@ -103,7 +104,7 @@ def logged_together(
                 for question, how in zip(questions, ready, strict=True)
             ]
     except Exception as error:  # the same promise
-        log_failure("fallbacks served", error)
+        service.failures.note("fallbacks served", error)
         return [fallen(service, question) for question in questions]
 
 
@@ -112,7 +113,7 @@ def prepared(service: Service, serving: InService, question: Question) -> Ready 
     try:
         return ready_to_choose(question, service.store, serving.engine, serving.note)
     except Exception as error:  # the same promise
-        log_failure("fallback served", error)
+        service.failures.note("fallback served", error)
         return None
 
 
@@ -128,7 +129,7 @@ def settled(service: Service, question: Question, how: Ready) -> dict[str, Json]
         }
         return {"status": 422, "errors": [wrong]}
     except Exception as error:  # the same promise
-        log_failure("fallback served", error)
+        service.failures.note("fallback served", error)
         return fallen(service, question)
 
 

@@ -4,7 +4,10 @@ A bundle is tried in a process of its own before this one reads it, and a newcom
 calls, which the bundle before it goes on answering: no bundle can stop, delay or end a server.
 """
 
+import os
 import threading
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -13,6 +16,7 @@ from features.definitions import FEATURES
 from features.home import Home
 from features.signals import EMPTY
 from models.bundle_files import DamagedBundle, load_bundle
+from models.bundle_folder import checked_files
 from models.bundle_trial import try_in_child
 from models.language import phrase
 from models.reason_texts import load_reason_texts
@@ -20,11 +24,13 @@ from serving import catalog, policy
 from serving.catalog import load_catalog
 from serving.decision import Engine, customer_at, propose
 from serving.edits import Edits
+from serving.failures import Failures
 from serving.policy import load_policy
-from serving.security import log_failure
 from serving.store import Store
 
 DAMAGED: Final = phrase("the bundle in service is damaged or missing; run `nextbest train`")
+READ_AGAIN_SECONDS: Final = 60.0  # reading a bundle of 1 MB costs some milliseconds
+Files = tuple[tuple[str, int, int], ...]  # name, nanoseconds, bytes
 SHIPPED_REASONS = Path(__file__).with_name("reasons.toml")
 
 
@@ -38,9 +44,9 @@ class InService:
         What the champion row names.
     note : str
         Why there is no bundle, or why one that served before answers; empty if all is well.
-    looked_at : int
-        When the manifest of that bundle was last changed, if the bundle could not be used
-        (nanoseconds; 0: there was none). A later change is a repair, and is tried.
+    unusable : Files or None
+        The files of that bundle, if it could not be used. A later change is a repair, and is
+        tried.
     mistake : str
         What is wrong with an edit of the catalog, the policy or the sentences, which therefore
         does not serve; empty if nothing is.
@@ -49,7 +55,7 @@ class InService:
     sha: str | None
     engine: Engine
     note: str
-    looked_at: int | None = None
+    unusable: Files | None = None
     mistake: str = ""
 
 
@@ -92,24 +98,28 @@ def require_same_currency(edited: Engine, before: Engine) -> None:
         )
 
 
-def with_champion(engine: Engine, home: Home, sha: str | None) -> InService:
+def with_champion(
+    engine: Engine, home: Home, sha: str | None, failures: Failures | None = None
+) -> InService:
     """The engine with a bundle; without one, and a note that says why, if it cannot be used."""
     if sha is None:
         return InService(None, engine, phrase("no bundle is in service yet; run `nextbest train`"))
     try:
         bundle = load_bundle(bundle_folder(home, sha), engine.features, trial=try_in_child)
     except (DamagedBundle, OSError) as error:
-        log_failure("the champion bundle cannot be used", error)
+        (failures or Failures()).note("the champion bundle cannot be used", error)
         return InService(sha, engine, DAMAGED)
     return InService(sha, replace(engine, bundle=bundle), "")
 
 
-def manifest_changed_at(home: Home, sha: str | None) -> int:
-    """When a bundle's manifest was last written, nanoseconds; 0 if there is none."""
+def files_of(home: Home, sha: str | None) -> Files:
+    """A bundle's files as they lie there: names, dates and sizes; none for no folder."""
     try:
-        return (bundle_folder(home, sha or "") / "manifest.json").stat().st_mtime_ns
+        with os.scandir(bundle_folder(home, sha or "")) as entries:
+            states = [(entry.name, entry.stat(follow_symlinks=False)) for entry in entries]
     except OSError:
-        return 0
+        return ()
+    return tuple(sorted((name, state.st_mtime_ns, state.st_size) for name, state in states))
 
 
 def short(sha: str) -> str:
@@ -122,71 +132,129 @@ def bundle_folder(home: Home, sha: str) -> Path:
     return home.bundles / sha.removeprefix("sha256:")
 
 
+class Disk:
+    """Tells whether a bundle on the disk is still what training wrote.
+
+    Parameters
+    ----------
+    clock : () -> seconds
+        Any that never goes back.
+    """
+
+    def __init__(self, home: Home, clock: Callable[[], float] = time.monotonic) -> None:
+        self._home, self._clock = home, clock
+        self._seen: tuple[str, Files] | None = None
+        self._seen_at, self._words = 0.0, ""
+
+    def damage(self, sha: str) -> str:
+        """What is wrong with it, in words; nothing if it is sound.
+
+        Read again when a file was written, else once a minute: bits also rot by themselves.
+        """
+        state, now = (sha, files_of(self._home, sha)), self._clock()
+        if state != self._seen or now - self._seen_at >= READ_AGAIN_SECONDS:
+            self._words = ""
+            try:
+                checked_files(bundle_folder(self._home, sha))
+            except (DamagedBundle, OSError) as error:
+                self._words = str(error)
+            self._seen, self._seen_at = state, now
+        return self._words
+
+
 class Champion:
     """Follows the store's champion row.
 
-    A newcomer is tried and loaded beside the calls, about a second long, and answers from then
-    on. One that cannot be used never drives out one that can: the bundle in memory goes on, and
-    at the start the champion before it serves. An edit of the catalog, the policy or the
-    sentences serves within a few seconds; one with a mistake does not, and the old ones go on.
+    Everything is read beside the calls, which what is in memory goes on answering: a newcomer is
+    tried and loaded, about a second long, and answers from then on. One that cannot be used never
+    drives out one that can: the bundle in memory goes on, and at the start the champion before it
+    serves. An edit of the catalog, the policy or the sentences serves within a few seconds; one
+    with a mistake does not, and the old ones go on.
 
     Parameters
     ----------
     edits : Edits, optional
         Tells of them; the home's own by default.
+    failures : Failures, optional
+        What is told of a bundle or an edit that cannot be used.
     """
 
-    def __init__(self, home: Home, store: Store, edits: Edits | None = None) -> None:
+    def __init__(
+        self,
+        home: Home,
+        store: Store,
+        edits: Edits | None = None,
+        failures: Failures | None = None,
+    ) -> None:
         self._home, self._store = home, store
         self._edits = edits or Edits(home)
+        self._failures = failures or Failures()
+        self._disk = Disk(home)
         self._lock = threading.Lock()
-        self._loading: threading.Thread | None = None
+        self._following: threading.Thread | None = None
+        self._is_edited = False
         self._company = company_engine(home)
         self._mistake = ""
         self._current = self._named(self._company, store.champion())
 
     def current(self) -> InService:
-        """What serves now. A bundle is loaded once, however many callers ask for it.
+        """What is in memory. Whatever is new is read beside, once, however many callers ask.
 
-        Only where there is nothing else to answer with is a newcomer waited for.
+        Raises
+        ------
+        StoreFailed
+            If the store cannot be read.
         """
-        if self._edits.any_new():
-            self._read_edits()
-        sha = self._store.champion()
-        if not self._stands(sha):
-            loading = self._load_beside(sha)
-            if self._current.engine.bundle is None:
-                loading.join()
+        self._catch_up()
         return self._current
 
     def settled(self) -> InService:
-        """What serves once the bundle that the champion row names now was tried."""
-        sha = self._store.champion()
-        if not self._stands(sha):
-            self._load_beside(sha).join()
+        """What serves once all that is new was read."""
+        following = self._catch_up()
+        if following is not None:
+            following.join()
         return self._current
 
-    def _load_beside(self, sha: str | None) -> threading.Thread:
-        """The thread that loads: a new one, or the one that is at it."""
-        with self._lock:
-            if self._loading is None or not self._loading.is_alive():
-                self._loading = threading.Thread(target=self._load, args=(sha,), daemon=True)
-                self._loading.start()
-            return self._loading
+    def damage(self) -> str:
+        """What is wrong, on the disk, with the bundle that the champion row names; else nothing."""
+        serving = self._current
+        if serving.sha is None:
+            return ""
+        return self._disk.damage(serving.sha) or ("" if serving.unusable is None else serving.note)
 
-    def _load(self, sha: str | None) -> None:
-        if not self._stands(sha):
-            found = self._named(self._current.engine, sha)
-            with self._lock:
-                self._current = self._with_company(found)
+    def _catch_up(self) -> threading.Thread | None:
+        """The thread that reads what is new; None if nothing is."""
+        if self._edits.any_new():
+            self._is_edited = True
+        if not self._is_edited and self._stands(self._store.champion()):
+            return None
+        with self._lock:
+            if self._following is None or not self._following.is_alive():
+                self._following = threading.Thread(target=self._follow, daemon=True)
+                self._following.start()
+            return self._following
+
+    def _follow(self) -> None:
+        """Read the edits, then the bundle that is named."""
+        try:
+            if self._is_edited:
+                self._is_edited = False
+                self._read_edits()
+            sha = self._store.champion()
+            if not self._stands(sha):
+                found = self._named(self._current.engine, sha)
+                with self._lock:
+                    self._current = self._with_company(found)
+        except Exception as error:  # a thread has no caller; the next call tries again
+            self._failures.note("what is new could not be read; the old goes on", error)
 
     def _read_edits(self) -> None:
         """Serve what the company edited; where it made a mistake, go on with the old and say so."""
         try:
             edited = company_engine(self._home)
             require_same_currency(edited, self._company)
-        except ValueError as error:
-            log_failure("an edit does not serve", error)
+        except (ValueError, OSError) as error:
+            self._failures.note("an edit does not serve", error)
             edited, mistake = self._company, str(error)
         else:
             mistake = ""
@@ -204,28 +272,28 @@ class Champion:
 
     def _stands(self, sha: str | None) -> bool:
         """Whether the champion row, and the bundle if it could not be used, are as they were."""
-        looked_at = self._current.looked_at
+        unusable = self._current.unusable
         return sha == self._current.sha and (
-            looked_at is None or looked_at == manifest_changed_at(self._home, sha)
+            unusable is None or unusable == files_of(self._home, sha)
         )
 
     def _named(self, engine: Engine, sha: str | None) -> InService:
         """The named bundle; failing that, the one in the engine; failing that, the one before."""
-        looked_at = manifest_changed_at(self._home, sha)
-        found = with_champion(replace(engine, bundle=None), self._home, sha)
+        unusable = files_of(self._home, sha)
+        found = with_champion(replace(engine, bundle=None), self._home, sha, self._failures)
         if found.engine.bundle is not None or sha is None:
             return found
         if engine.bundle is None:
             previous = self._store.previous_champion()
             if previous is not None:
-                engine = with_champion(engine, self._home, previous).engine
+                engine = with_champion(engine, self._home, previous, self._failures).engine
         if engine.bundle is None:
-            return InService(sha, engine, found.note, looked_at)
+            return InService(sha, engine, found.note, unusable)
         note = (
             f"bundle {short(sha)} should serve but is damaged or missing; "
             f"{short(engine.bundle.sha256)}, which served before, answers"
         )
-        return InService(sha, engine, note, looked_at)
+        return InService(sha, engine, note, unusable)
 
     @property
     def last(self) -> InService:

@@ -15,7 +15,6 @@ from serving.due import due_to
 from serving.questions import FAILED
 from serving.requests import Refused, checked, json_response
 from serving.running import Service
-from serving.security import log_failure
 
 # The server gives a call five seconds. Who was not looked at by then stands on the next page.
 DUE_SECONDS: Final = 3.0
@@ -42,7 +41,7 @@ def page(service: Service, asked: schemas.DueRequest) -> dict[str, Json]:
         catalog = serving.engine.catalog
         ids = service.store.due_customers(catalog, as_of, asked.after or "", asked.limit)
     except Exception as error:  # the promise of this service: no failure of ours reaches a CRM
-        log_failure("nothing named as due", error)
+        service.failures.note("nothing named as due", error)
         return {**content, "next": asked.after, "note": FAILED}
     if serving.engine.bundle is None:
         return {**content, "next": None, "note": serving.note}
@@ -53,7 +52,7 @@ def page(service: Service, asked: schemas.DueRequest) -> dict[str, Json]:
         try:
             found = of_customer(customer_id, service, serving, as_of)
         except Exception as error:  # the same promise; the others are named all the same
-            log_failure("a customer was left out of what is due", error)
+            service.failures.note("a customer was left out of what is due", error)
             found, failed = [], failed + 1
         messages = [item for item in found if item is not None]
         silent += len(found) - len(messages)

@@ -48,7 +48,7 @@ def batch_of(content: object) -> tuple[list[object], int | None]:
     items = content.get("batch") if isinstance(content, dict) else None
     if not isinstance(content, dict) or not isinstance(items, list):
         words = 'the body must be an object with a list of items: {"batch": [...], "sentAt": "..."}'
-        raise Refused(problem(422, words, (("/batch", "list_type", "a list of items"),)))
+        raise Refused(problem(422, words, (("/batch", "invalid", words),)))
     if isinstance(content.get(""), Unreadable):
         raise Refused(problem(400, content[""].words))
     if len(items) > MOST_ITEMS:
@@ -112,11 +112,14 @@ def outcome_of(decision_id: str, asked: schemas.OutcomeRequest, service: Service
     """
     at = service.now() if asked.occurred_at is None else moment_of(asked.occurred_at)
     if at is None:
-        words = "occurred_at is no time; write 2026-03-31T18:05:00Z, or leave it out"
+        words = (
+            f"occurred_at is no time but a text of length {len(asked.occurred_at or '')}; "
+            "write 2026-03-31T18:05:00Z, or leave it out"
+        )
         raise Refused(problem(422, words, (("/occurred_at", "time", words),)))
     amount = None if asked.amount is None else scaled(repr(asked.amount), 2)
     if asked.amount is not None and amount is None:
-        words = "the amount has more than 2 decimals, or is beyond any range; round it to the cent"
+        words = f"amount is {asked.amount!r}; must have at most 2 decimals; round it to the cent"
         raise Refused(problem(422, words, (("/amount", "decimals", words),)))
     currency = service.surroundings.currency
     if asked.currency is not None and asked.currency.upper() != currency:

@@ -52,6 +52,18 @@ TELLS: Final[Mapping[str, str]] = {
 }
 LONGEST_ITEM: Final = 32 * 1024  # bytes; Segment's own limit
 SCORED: Final = ("Survey Answered", "Review Written")
+# What is a text and nothing else, and the reason to put an item aside where it is not: a name or
+# an id made of `true` or {"a": 1} would be one that nobody meant.
+TEXTS: Final[Mapping[str, str]] = {
+    "event": "event",
+    "userId": "customer_id",
+    "anonymousId": "customer_id",
+    "messageId": "message_id",
+    "timestamp": "occurred_at",
+    "originalTimestamp": "occurred_at",
+    "sentAt": "occurred_at",
+}
+TEXT_PROPERTIES: Final = ("channel", "communication", "currency", "kind", "purpose")
 
 _DECIMAL: Final = re.compile(r"[+-]?[0-9]{1,15}(\.[0-9]+)?")
 _WHOLE: Final = re.compile(r"[+-]?[0-9]{1,15}(\.0+)?")
@@ -161,6 +173,7 @@ def read_item(item: object, arrival: Arrival) -> Item:
     message_id = given or f"sha256:{content}"
     if not _ID.fullmatch(message_id):
         reasons["message_id"] = _words("message_id")
+    reasons |= _mistyped(item)
     if reasons or moments is None:
         return PutAside(shown_id, reasons, stood)
     row |= {
@@ -235,6 +248,27 @@ def _row(kind: str, item: Mapping[object, object]) -> tuple[dict[str, Text], dic
             fields["ends_at"] = time_text(ends)
     row["properties"] = json.dumps(fields, ensure_ascii=False) if fields else None
     return row, reasons
+
+
+def _mistyped(item: Mapping[object, object]) -> dict[str, str]:
+    """What should be a text and is something else, by the reason for which an item is put aside."""
+    properties = item.get("properties")
+    inner = properties if isinstance(properties, Mapping) else {}
+    found = [(field, item.get(field), reason) for field, reason in TEXTS.items()]
+    found += [(f"properties.{field}", inner.get(field), field) for field in TEXT_PROPERTIES]
+    return {
+        reason: f"{field} is {_kind_of(value)}; must be a text; send it in quotes, or leave it out"
+        for field, value, reason in found
+        if value is not None and not isinstance(value, str)
+    }
+
+
+def _kind_of(value: object) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float):
+        return "a number"
+    return "a list" if isinstance(value, list) else "an object"
 
 
 def _customer_id(item: Mapping[object, object]) -> Text:

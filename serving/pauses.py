@@ -7,6 +7,7 @@ from typing import Final
 import sqlalchemy as sa
 
 from serving import tables
+from serving.plain_text import unseen
 from serving.records import ANY, CHANNELS, CLASSES, FLAGS, NO_CONTACT, STAGES, Pause
 
 ALLOWED: Final = ("transactional", "crisis")
@@ -42,7 +43,8 @@ class Wanted:
     Raises
     ------
     InvalidPause
-        If a word is not of its closed list, or the reason is empty or too long.
+        If a word is not of its closed list, or the reason is empty, too long, or holds what
+        nobody sees.
     """
 
     reason: str
@@ -56,6 +58,12 @@ class Wanted:
             raise InvalidPause(
                 f"the reason is {len(self.reason.strip())} characters long; must be 1 to "
                 f"{LONGEST_REASON}: it stands in every refusal; say in a few words why"
+            )
+        hidden = unseen(self.reason)
+        if hidden:
+            raise InvalidPause(
+                f"the reason holds {hidden}, which nobody sees; must be plain text: it stands in "
+                "every refusal; leave that character out"
             )
         for name, word, known in (
             ("channel", self.channel, (ANY, *CHANNELS)),

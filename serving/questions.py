@@ -17,8 +17,14 @@ FAILED: Final = phrase("the service could not decide in time or at all; its log 
 NOT_LOGGED: Final = "dec_not_logged"
 
 
-def question_of(request: Request, asked: DecisionRequest) -> Question:
-    """The question: from now, with a number drawn for it."""
+def question_of(request: Request, asked: DecisionRequest, now: int | None = None) -> Question:
+    """The question, with a number drawn for it.
+
+    Parameters
+    ----------
+    now : int or None
+        From when to look, microseconds UTC; None: from now.
+    """
     service: Service = request.app.state.service
     said = asked.model_dump(exclude_none=True)
     key = said.pop("idempotency_key", None)
@@ -26,7 +32,7 @@ def question_of(request: Request, asked: DecisionRequest) -> Question:
     rest = {name: said[name] for name in ("trigger", "locale", "context") if name in said}
     return Question(
         asked.customer_id,
-        service.now(),
+        service.now() if now is None else now,
         float(service.rng.random()),
         tuple(asked.channels or ()),
         tuple(asked.exclude or ()),

@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from serving.answer import Json, encoded
+from serving.mistakes import Mistake, mistakes
 from serving.security import CALLER, problem
 from serving.wire import BODY_LIMIT, BodyTooLarge, NotJson, body_of, parsed, unzipped
 
@@ -63,7 +64,7 @@ def checked(model: type[Asked], content: object) -> Asked:
     try:
         return model.model_validate(content)
     except ValidationError as error:
-        raise Refused(invalid(error)) from error
+        raise Refused(invalid(mistakes(error, content, model))) from error
 
 
 def wrong_content(request: Request, gzip: bool = False) -> str:
@@ -89,17 +90,11 @@ def wrong_content(request: Request, gzip: bool = False) -> str:
     return encoding
 
 
-def errors_in(error: ValidationError) -> tuple[tuple[str, str, str], ...]:
-    """What is wrong with a request, by place; the values seen stay out."""
-    return tuple(
-        ("/" + "/".join(str(part)[:64] for part in found["loc"]), found["type"], found["msg"])
-        for found in error.errors(include_url=False, include_context=False, include_input=False)
-    )
-
-
-def invalid(error: ValidationError) -> Response:
-    """The answer to a request of another shape."""
-    return problem(422, "the request is not one this call takes; see errors", errors_in(error))
+def invalid(found: tuple[Mistake, ...]) -> Response:
+    """The answer to a request of another shape; the first mistake is its headline."""
+    more = f" (and {len(found) - 1} more; see errors)" if len(found) > 1 else ""
+    errors = tuple((each.pointer, each.code, each.words) for each in found)
+    return problem(422, found[0].words + more, errors)
 
 
 def scoped(request: Request, key: str) -> str:

@@ -1,7 +1,7 @@
 """A running service: the open home that every call is answered from."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -11,15 +11,34 @@ from features.home import Home
 from models.messages import load_languages
 from serving.answer import Surroundings
 from serving.champion import Champion
+from serving.failures import Failures
 from serving.settings import Settings
-from serving.store import Store
+from serving.store import Store, StoreFailed
 
 LOCALES: Final = Path(__file__).with_name("locales")  # the languages that we ship
 
 
+@dataclass(slots=True)
+class LastRead:
+    """What the store last said, for when it cannot be read."""
+
+    data_end: int | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Service:
-    """All that answering needs; made once, at the start."""
+    """All that answering needs; made once, at the start.
+
+    Attributes
+    ----------
+    clock : () -> microseconds UTC
+    rng : Generator
+        Source of the one random number of a decision.
+    failures : Failures
+        What failed and was answered all the same.
+    started_at : int
+        Microseconds UTC.
+    """
 
     settings: Settings
     store: Store
@@ -27,12 +46,19 @@ class Service:
     surroundings: Surroundings
     clock: Callable[[], int]
     rng: np.random.Generator
+    failures: Failures = field(default_factory=Failures)
+    last_read: LastRead = field(default_factory=LastRead)
+    started_at: int = 0
 
     def now(self) -> int:
         """The data set's own present: the clock, or the end of its data."""
         if self.surroundings.about.clock == "live":
             return self.clock()
-        end = self.store.data_end()
+        try:
+            self.last_read.data_end = self.store.data_end()
+        except StoreFailed as error:
+            self.failures.note("the present was taken from memory", error)
+        end = self.last_read.data_end
         return self.clock() if end is None else end
 
 
@@ -48,8 +74,13 @@ def open_service(settings: Settings, clock: Callable[[], int], rng: np.random.Ge
     home = Home(settings.home)
     about = home.about()
     store = Store.open(home.store)
-    champion = Champion(home, store)
+    failures = Failures()
+    champion = Champion(home, store, failures=failures)
     champion.warm_up()
     languages = load_languages((LOCALES, home.locales))
     surroundings = Surroundings(about, champion.last.engine.policy.currency, languages)
-    return Service(settings, store, champion, surroundings, clock, rng)
+    service = Service(
+        settings, store, champion, surroundings, clock, rng, failures, started_at=clock()
+    )
+    service.now()  # so that it is in memory, whatever happens to the store
+    return service

@@ -2,8 +2,6 @@
 
 import base64
 import binascii
-import logging
-import traceback
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import Final
@@ -15,15 +13,17 @@ from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving.answer import Json, encoded
+from serving.failures import Failures
+from serving.store import StoreBusy, StoreFailed
 
 OPEN_PATHS: Final = frozenset({"/livez", "/readyz", "/app/sign-in"})
 OPEN_FOLDER: Final = "/app/static/"  # style, font and script of the sign-in page; no data
 # The console: here, and nowhere else, a session counts like a key.
 CONSOLE: Final = "/app/"
 SIGN_IN: Final = "/app/sign-in"
+FIRST_PAGE: Final = "/app/home"
 SESSION_COOKIE: Final = "nextbest_session"
 CALLER: Final = "nextbest.caller"  # where the key of a request stands in its scope
-LOG: Final = logging.getLogger("nextbest")
 
 SAFE_HEADERS: Final = (
     (b"x-content-type-options", b"nosniff"),
@@ -78,11 +78,10 @@ def presented_key(authorization: str | None) -> str:
         return ""
 
 
-def log_failure(what: str, error: BaseException) -> None:
-    """Say in the log what failed and where; not the message, which may quote a person."""
-    places = traceback.extract_tb(error.__traceback__)
-    last = f"{places[-1].filename}:{places[-1].lineno}" if places else "unknown place"
-    LOG.error("%s: %s at %s", what, type(error).__name__, last)
+def unavailable(error: Exception) -> Response:
+    """What a caller gets who needs the store while nobody can read or write it: ask again."""
+    words = f"{error}; nothing was kept of this call; send it again in some seconds"
+    return problem(503, words, headers={"Retry-After": "5"})
 
 
 class Guard:
@@ -93,6 +92,8 @@ class Guard:
     app : ASGIApp
     key_is_known : from a key to whether it is known
     session_holds : from the content of a session's cookie to whether it is valid
+    failures : Failures
+        What is told of a request that failed.
     """
 
     def __init__(
@@ -100,10 +101,12 @@ class Guard:
         app: ASGIApp,
         key_is_known: Callable[[str], bool],
         session_holds: Callable[[str], bool] = lambda _: False,
+        failures: Failures | None = None,
     ) -> None:
         self._app = app
         self._key_is_known = key_is_known
         self._session_holds = session_holds
+        self._failures = failures or Failures()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one connection."""
@@ -130,8 +133,11 @@ class Guard:
         try:
             app = self._app if self._may_pass(scope) else turned_away(scope)
             await app(scope, receive, safely)
+        except (StoreBusy, StoreFailed) as error:  # while the key was looked up
+            self._failures.note("no key could be checked", error)
+            await unavailable(error)(scope, receive, safely)
         except Exception as error:  # whatever fails, the caller gets our shape and no detail
-            log_failure("request failed", error)
+            self._failures.note("request failed", error)
             if not started:
                 failed = problem(500, "the service failed; try again, or look at its log")
                 await failed(scope, receive, safely)
@@ -157,7 +163,8 @@ def turned_away(scope: Scope) -> Response:
         return refused()
     query = scope.get("query_string", b"").decode("latin-1")
     wanted = f"{path}?{query}" if query else path
-    to = f"{SIGN_IN}?next={quote(wanted, safe='')}" if in_console else SIGN_IN
+    # Outside of the console a browser does not show its session; inside, it does.
+    to = f"{SIGN_IN}?next={quote(wanted, safe='')}" if in_console else FIRST_PAGE
     return RedirectResponse(to, 303, {"Cache-Control": "no-store"})
 
 

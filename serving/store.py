@@ -151,7 +151,7 @@ class UnusableStore(ValueError):
 
 
 class StoreFailed(ValueError):
-    """SQLite could not write."""
+    """SQLite could not read or write."""
 
 
 def wall_clock() -> int:
@@ -226,6 +226,19 @@ class Store:
         self.close()
 
     @contextmanager
+    def _reading(self) -> Iterator[sa.Connection]:
+        try:
+            with self._reader.connect() as connection:
+                yield connection
+        except sa.exc.DatabaseError as error:
+            if not _is_broken(error):
+                raise
+            raise StoreFailed(
+                f"the store could not be read ({error.orig}); look at the disk and at the rights "
+                "of the home, or put a backup in the store's place"
+            ) from error
+
+    @contextmanager
     def _writing(self) -> Iterator[sa.Connection]:
         shared: sa.Connection | None = getattr(self._thread, "connection", None)
         if shared is not None:
@@ -235,7 +248,9 @@ class Store:
         try:
             with self._turnstile.turn(), self._writer.begin() as connection:
                 yield connection
-        except sa.exc.OperationalError as error:
+        except sa.exc.DatabaseError as error:
+            if not _is_broken(error):
+                raise
             raise StoreFailed(
                 f"the store could not be written ({error.orig}); nothing was kept; "
                 "look at the disk's free space and at the rights of the home"
@@ -273,7 +288,7 @@ class Store:
 
     def data_end(self) -> int | None:
         """The data set's own present (microseconds UTC); None before the first ingest."""
-        with self._reader.connect() as connection:
+        with self._reading() as connection:
             value = connection.scalar(_META, {"wanted": "data_end"})
         return None if value is None else int(value)
 
@@ -314,21 +329,21 @@ class Store:
 
         What time shows to be a machine's open or click has its own key, as in the history.
         """
-        with self._reader.connect() as connection:
+        with self._reading() as connection:
             packed = connection.scalar(_SIGNALS, {"customer": customer_id})
         return None if packed is None else marked(unpack(packed))
 
     def customer_ids(self) -> tuple[str, ...]:
         """All known customers, ascending."""
         query = sa.select(tables.customers.c.customer_id)
-        with self._reader.connect() as connection:
+        with self._reading() as connection:
             return tuple(connection.scalars(query.order_by(tables.customers.c.customer_id)))
 
     def customer_ids_like(self, start: str, limit: int) -> tuple[str, ...]:
         """The first known customers, ascending, whose id begins with `start`."""
         column = tables.customers.c.customer_id
         query = sa.select(column).where(column.startswith(start, autoescape=True))
-        with self._reader.connect() as connection:
+        with self._reading() as connection:
             return tuple(connection.scalars(query.order_by(column).limit(limit)))
 
     def put_consent_changes(self, changes: Iterable[ConsentLike]) -> int:
@@ -342,12 +357,12 @@ class Store:
 
     def ledger(self, customer_id: str, as_of: int, limited: tuple[str, ...] = ()) -> Ledger:
         """What a decision at `as_of` would read under the lock; for a look that decides nothing."""
-        with self._reader.connect() as connection:
+        with self._reading() as connection:
             return ledger_of(connection, customer_id, as_of, limited)
 
     def places_taken(self, limited: tuple[str, ...], as_of: int) -> dict[str, int]:
         """How many places of these communications are taken, whoever took them."""
-        with self._reader.connect() as connection:
+        with self._reading() as connection:
             return taken_of(connection, as_of, limited)
 
     def spent_in_week(self, as_of: int) -> float:
@@ -357,7 +372,7 @@ class Store:
 
     def objected(self, customer_id: str, as_of: int) -> bool:
         """Whether an objection to direct marketing is on record: then nobody is scored."""
-        with self._reader.connect() as connection:
+        with self._reading() as connection:
             return consent_of(connection, customer_id, as_of).objected
 
     def put_trait_changes(self, changes: Iterable[TraitChange]) -> None:
@@ -369,7 +384,7 @@ class Store:
 
     def others_at_home(self, customer_id: str, as_of: int) -> tuple[str, ...]:
         """The other members of a customer's household at a moment."""
-        with self._reader.connect() as connection:
+        with self._reading() as connection:
             traits = traits_of(connection, customer_id, as_of)
             return others_at_home(connection, customer_id, traits, as_of)
 
@@ -382,22 +397,22 @@ class Store:
 
     def due_customers(self, catalog: Catalog, as_of: int, after: str, limit: int) -> list[str]:
         """Customers whose moment may have come; see `moment_index.due_customers`."""
-        with self._reader.connect() as connection:
+        with self._reading() as connection:
             return due_customers(connection, catalog, as_of, after, limit)
 
     def last_said(self, customer_id: str, scope: str) -> LastSaid | None:
         """The last decision of a scope about a customer; None if there was none."""
-        with self._reader.connect() as connection:
+        with self._reading() as connection:
             return last_said(connection, customer_id, scope)
 
     def ended_at(self, customer_id: str, catalog: Catalog) -> int:
         """When it was last heard of what ends a moment; what was decided before is void."""
-        with self._reader.connect() as connection:
+        with self._reading() as connection:
             return ended_at(connection, customer_id, catalog)
 
     def waiting_rows(self) -> list[tuple[str, str]]:
         """Message id and row (JSON) of every signal that the history has yet to get."""
-        with self._reader.connect() as connection:
+        with self._reading() as connection:
             return waiting_rows(connection)
 
     def taken_over(self, message_ids: Sequence[str]) -> None:
@@ -409,7 +424,7 @@ class Store:
 
     def quarantine_counts(self) -> dict[str, int]:
         """How many items over HTTP were put aside, by reason in words."""
-        with self._reader.connect() as connection:
+        with self._reading() as connection:
             return quarantine_counts(connection)
 
     def keep_outcome(self, outcome: Outcome, report: Report) -> Kept:
@@ -425,7 +440,7 @@ class Store:
 
     def outcomes(self, decision_id: str) -> tuple[Outcome, ...]:
         """Outcomes of a decision, in the order in which they came."""
-        with self._reader.connect() as connection:
+        with self._reading() as connection:
             return outcomes_of(connection, decision_id)
 
     # Keys, champion, switch
@@ -444,14 +459,14 @@ class Store:
 
     def key_hash_is_known(self, wanted: str) -> bool:
         """Whether a key of this hash was made here and not revoked."""
-        with self._reader.connect() as connection:
+        with self._reading() as connection:
             found = connection.scalar(_KEY, {"wanted": wanted})
         return hmac.compare_digest(found or "", wanted)
 
     def key_names(self) -> tuple[str, ...]:
         """Names of the keys that work, oldest first."""
         query = sa.select(tables.api_keys.c.name)
-        with self._reader.connect() as connection:
+        with self._reading() as connection:
             return tuple(connection.scalars(query.order_by(tables.api_keys.c.created_at)))
 
     def revoke_keys(self, name: str) -> int:
@@ -464,7 +479,7 @@ class Store:
 
     def champion(self) -> str | None:
         """Hash of the bundle in service; None if none has been chosen."""
-        with self._reader.connect() as connection:
+        with self._reading() as connection:
             return champion_of(connection)
 
     def set_champion(self, sha: str, how: str = PROMOTED) -> None:
@@ -485,7 +500,7 @@ class Store:
 
     def challenger(self) -> str | None:
         """Hash of the bundle that waits to be promoted; None if none does."""
-        with self._reader.connect() as connection:
+        with self._reading() as connection:
             return challenger_of(connection)
 
     def set_challenger(self, sha: str) -> None:
@@ -495,7 +510,7 @@ class Store:
 
     def champion_history(self) -> tuple[Change, ...]:
         """Every bundle that came into service, oldest first."""
-        with self._reader.connect() as connection:
+        with self._reading() as connection:
             return history_of(connection)
 
     def previous_champion(self) -> str | None:
@@ -504,7 +519,7 @@ class Store:
 
     def pauses(self) -> tuple[Pause, ...]:
         """The parts of the crisis switch that are on, oldest first."""
-        with self._reader.connect() as connection:
+        with self._reading() as connection:
             return pauses_on(connection)
 
     def pause(self, wanted: Wanted) -> Pause:
@@ -587,22 +602,22 @@ class Store:
         recorded since, when its message was not sent, or while a pause holds its message back. A
         silence that was decided under a pause ends with the pause.
         """
-        with self._reader.connect() as connection:
+        with self._reading() as connection:
             return standing_of(connection, customer_id, now, scope, since)
 
     def last_communications(self) -> dict[str, str]:
         """What each customer's last decision chose; fallbacks and unsent messages left out."""
-        with self._reader.connect() as connection:
+        with self._reading() as connection:
             return {customer: chosen for customer, chosen in connection.execute(_LAST)}
 
     def past_decisions(self, before: int) -> list[PastDecision]:
         """Decisions made before a moment, as they were logged; fallbacks left out."""
-        with self._reader.connect() as connection:
+        with self._reading() as connection:
             return list(past_decisions(connection, before))
 
     def decision_count(self) -> int:
         """How many decisions are on record."""
-        with self._reader.connect() as connection:
+        with self._reading() as connection:
             return int(connection.scalar(sa.select(sa.func.count(tables.decisions.c.id))) or 0)
 
 
@@ -642,6 +657,11 @@ def _now_current(connection: sa.Connection) -> str:
     version = sa.update(tables.meta).where(tables.meta.c.key == "schema")
     connection.execute(version.values(value=tables.SCHEMA_VERSION))
     return tables.SCHEMA_VERSION
+
+
+def _is_broken(error: sa.exc.DatabaseError) -> bool:
+    """Whether the file or the disk is to blame, and not a statement of ours."""
+    return type(error) in (sa.exc.DatabaseError, sa.exc.OperationalError)
 
 
 def hash_of_key(key: str) -> str:

@@ -5,6 +5,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
 from models.bands import HIGH, LOW, RAISED, band
@@ -12,8 +13,8 @@ from serving.console.looking import Looking, Said, said_of
 from serving.console.words import SHARES
 from serving.contact_policy import WAITING_HELPS
 from serving.decision import customer_at
+from serving.failures import Failures
 from serving.records import NO_CONTACT
-from serving.security import log_failure
 
 # Looking at somebody takes 2 ms. Above this many a stable sample stands for all.
 MOST_LOOKED_AT: Final = 5_000
@@ -146,10 +147,7 @@ def six_people(found: Sequence[Said], looking: Looking) -> tuple[Shown, ...]:
         fitting = [
             one
             for one in found
-            if not one["fallback"]
-            and one["arm"] == "policy"
-            and one["customer_id"] not in taken
-            and kind.fits(one, looking)
+            if _may_be_shown(one) and one["customer_id"] not in taken and kind.fits(one, looking)
         ]
         best = min(
             fitting, key=lambda one: (kind.rank(one, looking), one["customer_id"]), default=None
@@ -158,6 +156,11 @@ def six_people(found: Sequence[Said], looking: Looking) -> tuple[Shown, ...]:
         taken |= set() if chosen is None else {chosen}
         shown.append(Shown(kind.name, kind.title, kind.looked_for, chosen))
     return tuple(shown)
+
+
+def _may_be_shown(one: Said) -> bool:
+    """Whether the answer is a choice, and neither chance nor want of a better one."""
+    return not one["fallback"] and one["arm"] == "policy"
 
 
 def _flagged(one: Said, flag: str) -> bool:
@@ -279,7 +282,16 @@ KINDS: Final = (
 )
 
 
-# ---- Computed once -------------------------------------------------------------------------
+def still_fits(person: Shown, looking: Looking) -> bool:
+    """Whether somebody who was found in a look is like that at this moment too."""
+    if person.customer_id is None:
+        return False
+    one = said_of(person.customer_id, looking.without_reasons())
+    kind = next(kind for kind in KINDS if kind.name == person.kind)
+    return _may_be_shown(one) and kind.fits(one, looking)
+
+
+# ---- Computed once, beside the requests ----------------------------------------------------
 
 
 @dataclass(slots=True)
@@ -290,43 +302,98 @@ class Progress:
     of: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What is known of everybody: the last overview, and how far a newer one is.
+
+    Attributes
+    ----------
+    overview : Overview or None
+        None before the first one is done.
+    looked_at : int
+        When it was begun, microseconds UTC.
+    progress : Progress or None
+        Of the one that is being made because something changed since; None: nothing did.
+    """
+
+    overview: Overview | None
+    looked_at: int
+    progress: Progress | None
+
+
+class Superseded(ValueError):
+    """Something changed again: what is being made is not wanted any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    key: tuple[str, ...]
+    looking: Looking
+    at: int
+    progress: Progress = field(default_factory=Progress)
+
+
 @dataclass(slots=True)
 class Lookout:
-    """The overview of what is in service, made once beside the requests and kept."""
+    """The last look at everybody, kept and shown until the next one is done.
 
+    One look is made at a time, in a thread; where something changes meanwhile, it is given up
+    for one that sees the change.
+    """
+
+    failures: Failures = field(default_factory=Failures)
     _lock: threading.Lock = field(default_factory=threading.Lock)
-    _key: tuple[str, ...] = ()
-    _found: Overview | None = None
-    _failed: bool = False
-    _progress: Progress = field(default_factory=Progress)
+    _wanted: _Wanted | None = None
+    _done: tuple[str, ...] = ()
+    _overview: Overview | None = None
+    _looked_at: int = 0
+    _is_busy: bool = False
 
-    def latest(self, key: tuple[str, ...], looking: Looking) -> Overview | Progress:
-        """The overview for `key`, or how far it is; the first who asks starts it.
+    def latest(self, key: tuple[str, ...], looking: Looking, at: int) -> Look:
+        """The last overview, and how far the one for `key` is; the first who asks starts it.
 
         Parameters
         ----------
         key : tuple of str
             What it depends on; another key is another overview.
+        at : int
+            The present, microseconds UTC.
         """
         with self._lock:
-            if key != self._key or self._failed:
-                self._key, self._found, self._failed = key, None, False
-                self._progress = Progress()
-                work = (key, looking, self._progress)
-                threading.Thread(target=self._look, args=work, daemon=True).start()
-            return self._progress if self._found is None else self._found
+            if key == self._done:
+                return Look(self._overview, self._looked_at, None)
+            if self._wanted is None or self._wanted.key != key:
+                self._wanted = _Wanted(key, looking, at)
+            if not self._is_busy:
+                self._is_busy = True
+                threading.Thread(target=self._look, daemon=True).start()
+            return Look(self._overview, self._looked_at, self._wanted.progress)
 
-    def _look(self, key: tuple[str, ...], looking: Looking, progress: Progress) -> None:
-        def seen(so_many: int, of_so_many: int) -> None:
-            progress.seen, progress.of = so_many, of_so_many
-
-        try:
-            found = overview(looking, seen)
-        except Exception as error:  # a thread has no caller; the next visit tries again
-            log_failure("everybody could not be looked at", error)
+    def _look(self) -> None:
+        """Make what is wanted, until nothing newer is."""
+        while (wanted := self._next()) is not None:
+            try:
+                found = overview(wanted.looking, partial(self._seen, wanted))
+            except Superseded:
+                continue
+            except Exception as error:  # a thread has no caller; the next visit tries again
+                self.failures.note("everybody could not be looked at", error)
+                with self._lock:
+                    if self._wanted is wanted:
+                        self._wanted = None
+                continue
             with self._lock:
-                self._failed = self._key == key
-            return
+                self._overview, self._looked_at, self._done = found, wanted.at, wanted.key
+
+    def _next(self) -> _Wanted | None:
+        """What is wanted and not done; None, and the thread ends, if nothing is."""
         with self._lock:
-            if self._key == key:
-                self._found = found
+            if self._wanted is not None and self._wanted.key != self._done:
+                return self._wanted
+            self._wanted, self._is_busy = None, False
+            return None
+
+    def _seen(self, wanted: _Wanted, so_many: int, of_so_many: int) -> None:
+        if self._wanted is not wanted:
+            raise Superseded("something changed; what is being made is not wanted any more")
+        wanted.progress.seen, wanted.progress.of = so_many, of_so_many

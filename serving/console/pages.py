@@ -21,7 +21,7 @@ from serving.console.charts import drawn_shares
 from serving.console.customer import UnknownCustomer, customer_page
 from serving.console.looking import Looking
 from serving.console.models import card, models_page, picture
-from serving.console.overview import Lookout, Overview, Progress
+from serving.console.overview import Look, Lookout, Overview, still_fits
 from serving.console.page import HEADERS, html
 from serving.console.people import listed
 from serving.console.session import SESSION_HOURS, Sessions
@@ -79,13 +79,15 @@ class Console:
         store, around = self.service.store, self.service.surroundings
         return Looking(store, serving.engine, around, self.service.now(), serving.note)
 
-    def everybody(self, looking: Looking) -> Overview | Progress:
-        """The overview of this hour and this engine."""
+    def everybody(self, looking: Looking) -> Look:
+        """The overview of this hour and this engine, or the last one before."""
         versions = looking.engine.versions
         hour = str(looking.as_of // HOUR)
         paused = ",".join(str(pause.number) for pause in looking.store.pauses())
         return self.lookout.latest(
-            (versions.bundle, versions.catalog, versions.policy, hour, paused), looking
+            (versions.bundle, versions.catalog, versions.policy, hour, paused),
+            looking,
+            self.sessions.clock(),
         )
 
     def routes(self) -> list[BaseRoute]:
@@ -185,21 +187,26 @@ class Console:
     def front(self, request: Request) -> Response:
         """Home, which asks what needs attention today."""
         looking = self.looking()
-        found = self.everybody(looking)
-        content = {**self._frame(request, "Home"), "progress": None, "people": ()}
+        look = self.everybody(looking)
+        found = look.overview
+        content = {**self._frame(request, "Home"), "overview": None, "people": ()}
         content["mistake"] = self.service.champion.last.mistake
         content["pauses"] = [told(pause) for pause in looking.store.pauses()]
-        if isinstance(found, Progress):
-            record: dict[str, Json] = {"counted": found.seen, "of": found.of}
-            content["progress"] = found
+        content["progress"] = look.progress
+        if found is None:
+            seen, of = (0, 0) if look.progress is None else (look.progress.seen, look.progress.of)
+            record: dict[str, Json] = {"counted": seen, "of": of}
             return self._shown(request, "home.html", content, (record, Rows(("counted",), ())))
         people = [
-            (one, None if one.customer_id is None else customer_page(one.customer_id, looking))
+            (one, customer_page(one.customer_id, looking))
+            if one.customer_id is not None and still_fits(one, looking)
+            else (one, None)
             for one in found.people
         ]
         mix = [(looking.title(name), count) for name, count in found.communications]
         content |= {
             "overview": found,
+            "counted_at": time_text(look.looked_at),
             "people": people,
             "mix": mix,
             "mix_picture": drawn_shares(mix, "How many would hear what today"),
@@ -207,7 +214,9 @@ class Console:
                 [(words.plain(name), count) for name, count in found.stages], "Customers by stage"
             ),
         }
-        return self._shown(request, "home.html", content, (home_record(found), home_rows(found)))
+        return self._shown(
+            request, "home.html", content, (home_record(found, look), home_rows(found, look))
+        )
 
     def customers(self, request: Request) -> Response:
         """Some customers by the start of their id; a form that works with and without script."""
@@ -350,9 +359,11 @@ def safe_target(path: str) -> bool:
     return bool(IN_CONSOLE.fullmatch(path)) and "//" not in path
 
 
-def home_record(found: Overview) -> dict[str, Json]:
-    """The JSON twin of Home."""
+def home_record(found: Overview, look: Look) -> dict[str, Json]:
+    """The JSON twin of Home; `outdated`: something changed since everybody was looked at."""
     return {
+        "counted_at": time_text(look.looked_at),
+        "outdated": look.progress is not None,
         "known": found.known,
         "looked_at": found.looked_at,
         "totals": [dataclasses.asdict(one) for one in found.totals],
@@ -363,9 +374,13 @@ def home_record(found: Overview) -> dict[str, Json]:
     }
 
 
-def home_rows(found: Overview) -> Rows:
+def home_rows(found: Overview, look: Look) -> Rows:
     """The CSV twin of Home: a count a row."""
-    rows: list[tuple[str | float | None, ...]] = [("customers", "known", found.known)]
+    rows: list[tuple[str | float | None, ...]] = [
+        ("counted", "at", time_text(look.looked_at)),
+        ("counted", "outdated", int(look.progress is not None)),
+        ("customers", "known", found.known),
+    ]
     rows += [("high", one.score, one.high) for one in found.totals]
     for kind, counts in (
         ("stage", found.stages),

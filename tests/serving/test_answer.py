@@ -8,8 +8,8 @@ import pytest
 from features.home import About
 from models.expectation import Expectation, Reason, Score
 from serving.answer import Surroundings, answer, encoded, flat, money, rendered, time_text
+from serving.answer_schemas import DecisionAnswer
 from serving.records import Candidate, Consent, Decision, Refusal, Versions
-from serving.schemas import DecisionAnswer
 
 NOON = 1_793_534_400_000_000
 SHOP = Surroundings(About("Bean & Cup", clock="data_end", simulated=True), "EUR")

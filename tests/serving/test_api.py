@@ -19,13 +19,13 @@ from features.definitions import FEATURES
 from features.home import About, Home
 from features.signals import DAY
 from models.bundle_files import load_bundle, write_bundle
-from serving import api, catalog
+from serving import catalog, decision_calls, health_calls
 from serving.answer import time_text
+from serving.answer_schemas import DecisionAnswer
 from serving.api import create_app
 from serving.champion import Champion
 from serving.desk import Question
 from serving.running import Service
-from serving.schemas import DecisionAnswer
 from serving.settings import Settings
 
 MIDNIGHT = 1_793_491_200_000_000
@@ -164,8 +164,13 @@ def test_no_failure_of_ours_reaches_the_caller(
     assert content["fallback"] is True
     assert content["decision_id"] == "dec_not_logged"
     assert content["note"].startswith("the service could not decide in time or at all")
-    assert "fallback served: OSError at" in caplog.text
+    assert "fallback served: OSError at tests/serving/test_api.py:" in caplog.text
+    assert "in decided" in caplog.text  # the way there
     assert "C-lapsing" not in caplog.text
+    assert failures(ask) == [("fallback served", "OSError", 1)]
+    decide(ask)
+    assert failures(ask) == [("fallback served", "OSError", 2)]
+    assert caplog.text.count("in decided") == 1  # the way is told once
 
 
 class Broken:
@@ -190,7 +195,7 @@ def test_a_decision_that_takes_too_long_is_a_fallback(app: FastAPI) -> None:
 
     async def ask() -> bytes:
         try:
-            return await api.in_time(service, Question("C-new", MIDNIGHT, 0.5), slow)
+            return await decision_calls.in_time(service, Question("C-new", MIDNIGHT, 0.5), slow)
         finally:
             go_on.set()
 
@@ -223,7 +228,12 @@ def test_callers_are_told_that_another_bundle_than_the_champion_answers(
     answer = decide(ask).json()
     assert (answer["fallback"], answer["bundle"]) == (False, f"sha256:{sha}")
     assert answer["note"] == words
-    assert ask("GET", "/readyz").json() == {"status": "ready", "note": words}
+    assert ask("GET", "/readyz").json() == {
+        "status": "ready",
+        "damaged": "sha256:" + "ab" * 32,
+        "serves": f"sha256:{sha}",
+        "note": words,
+    }
 
 
 # ---- The standing decision ---------------------------------------------------------------
@@ -298,9 +308,9 @@ def test_a_fallback_is_not_cached(ask: Ask) -> None:
 
 def test_an_answer_is_kept_no_longer_than_it_holds() -> None:
     until = {"valid_until": time_text(MIDNIGHT)}
-    assert api.cache_seconds(until, MIDNIGHT - 90_000_000) == 90  # type: ignore[arg-type]
-    assert api.cache_seconds(until, MIDNIGHT - DAY) == 300  # type: ignore[arg-type]
-    assert api.cache_seconds(until, MIDNIGHT + 1) == 0  # type: ignore[arg-type]
+    assert decision_calls.cache_seconds(until, MIDNIGHT - 90_000_000) == 90  # type: ignore[arg-type]
+    assert decision_calls.cache_seconds(until, MIDNIGHT - DAY) == 300  # type: ignore[arg-type]
+    assert decision_calls.cache_seconds(until, MIDNIGHT + 1) == 0  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -328,8 +338,8 @@ def test_a_wrong_question_for_the_standing_decision(ask: Ask, path: str, pointer
         (b'{"customer_id": "C-1", "customer_id": "C-2"}', 400, "same key twice"),
         (b'{"customer_id": "C-1", "context": {"x": NaN}}', 400, "holds NaN"),
         (b'{"customer_id": "C-1", "context": {"x": 1e999}}', 400, "beyond any range"),
-        (b"[]", 422, "not one this call takes"),
-        (b'{"customer_id": 7}', 422, "not one this call takes"),
+        (b"[]", 422, "the body is a list of 0; must be an object with the fields channels, "),
+        (b'{"customer_id": 7}', 422, "customer_id is a number; must be a text of 1 to 128 of"),
         (b'{"customer_id": "' + b"x" * 70_000 + b'"}', 413, "longer than 65536 bytes"),
     ],
 )
@@ -339,43 +349,118 @@ def test_a_body_that_cannot_be_taken(ask: Ask, body: bytes, status: int, words: 
     assert words in content["detail"]
 
 
+ID_WORDS = "must be a text of 1 to 128 of the characters A-Z, a-z, 0-9 and _.:@-; correct it"
+FIELDS = "channels, context, customer_id, exclude, idempotency_key, locale, trigger"
+
+
 @pytest.mark.parametrize(
-    ("fields", "pointer", "code"),
+    ("fields", "pointer", "code", "words"),
     [
-        ({"customer_id": "jane doe"}, "/customer_id", "string_pattern_mismatch"),
-        ({"customer_id": "C-1\n"}, "/customer_id", "string_pattern_mismatch"),
-        ({"customer_id": ""}, "/customer_id", "string_pattern_mismatch"),
-        ({}, "/customer_id", "missing"),
-        ({"customer_id": "C", "chanels": ["email"]}, "/chanels", "extra_forbidden"),
-        ({"customer_id": "C", "channels": ["pigeon"]}, "/channels/0", "literal_error"),
-        ({"customer_id": "C", "channels": []}, "/channels", "too_short"),
-        ({"customer_id": "C", "trigger": "a\x00b"}, "/trigger", "string_pattern_mismatch"),
-        ({"customer_id": "C", "locale": 5}, "/locale", "string_type"),
-        ({"customer_id": "C", "idempotency_key": "a b"}, "/idempotency_key", None),
+        ({"customer_id": "jane doe"}, "/customer_id", "invalid", "is a text of length 8; "),
+        ({"customer_id": "jane\n"}, "/customer_id", "invalid", "U+000A (a control character) at"),
+        ({"customer_id": ""}, "/customer_id", "invalid", "customer_id is an empty text; "),
+        ({"customer_id": "jane doe"}, "/customer_id", "invalid", ID_WORDS),
+        ({}, "/customer_id", "missing", "customer_id is missing; must be a text of 1 to 128 of"),
+        (
+            {"customer_id": "C", "chanels": ["jane"]},
+            "/chanels",
+            "unknown_field",
+            "'chanels' is no field of this call; did you mean 'channels'?; "
+            f"fields are {FIELDS}; leave it out",
+        ),
+        (
+            {"customer_id": "C", "channels": ["pigeon"]},
+            "/channels/0",
+            "invalid",
+            "channels/0 is 'pigeon'; must be one of email, sms, push, inapp, chat, call, post; ",
+        ),
+        (
+            {"customer_id": "C", "channels": ["jane@example.com"]},
+            "/channels/0",
+            "invalid",
+            "channels/0 is a text of length 16; must be one of email, ",
+        ),
+        (
+            {"customer_id": "C", "channels": []},
+            "/channels",
+            "invalid",
+            "channels is a list of 0; must be a list of 1 to 7 items; correct it or leave it out",
+        ),
+        (
+            {"customer_id": "C", "trigger": "a\u202ejane"},
+            "/trigger",
+            "invalid",
+            "trigger is a text with U+202E (right-to-left override) at place 2, which nobody sees; "
+            "must be a text of at most 256 characters, all of which can be seen; ",
+        ),
+        ({"customer_id": "C", "locale": 5}, "/locale", "invalid", "locale is a number; must be a "),
+        ({"customer_id": "C", "idempotency_key": "a b"}, "/idempotency_key", "invalid", ID_WORDS),
+        (
+            {"customer_id": "C", "context": {"a": ["jane"], "str": 1}},
+            "/context/a",
+            "invalid",
+            "context/a is a list of 1; must be a text of at most 256 characters, all of which can "
+            "be seen or a number or true or false; correct it",
+        ),
+        (
+            {"customer_id": "C", "context": {"a\x00": 1}},
+            "/context/a\x00",
+            "invalid",
+            "is a text with U+0000 (a control character) at place 2, which nobody sees; ",
+        ),
+        (
+            {"customer_id": "C", "context": {str(n): n for n in range(40)}},
+            "/context",
+            "invalid",
+            "context is an object with 40 fields; must be an object with at most 32 fields; ",
+        ),
     ],
 )
-def test_a_wrong_field_is_named_and_its_value_not_repeated(
-    ask: Ask, fields: dict[str, object], pointer: str, code: str | None
+def test_a_wrong_field_is_named_in_our_words_and_its_value_not_repeated(
+    ask: Ask, fields: dict[str, object], pointer: str, code: str, words: str
 ) -> None:
     response = ask("POST", DECISIONS, json=fields)
-    error = problem_of(response, 422)["errors"][0]
-    assert error["pointer"] == pointer
-    assert code in (None, error["code"])
-    assert "jane" not in response.text
+    content = problem_of(response, 422)
+    [error] = content["errors"]
+    assert (error["pointer"], error["code"]) == (pointer, code)
+    assert words in error["detail"]
+    assert content["detail"] == error["detail"]
+    for inside in ("jane", "pydantic", "Input should", "pattern", "type="):
+        assert inside not in response.text
+
+
+def test_many_mistakes_are_told_together(ask: Ask) -> None:
+    content = problem_of(decide(ask, "a b", channels="email", locale=1), 422)
+    assert content["detail"].endswith("correct it (and 2 more; see errors)")
+    assert [error["pointer"] for error in content["errors"]] == [
+        *("/customer_id", "/channels", "/locale")
+    ]
+    wrong = problem_of(decide(ask, exclude=["A"] * 100), 422)
+    assert len(wrong["errors"]) == 20
 
 
 @pytest.mark.parametrize(
-    "headers",
+    ("headers", "words"),
     [
-        {"Content-Type": "text/plain"},
-        {"Content-Type": ""},
-        {"Content-Type": "application/json; charset=latin-1"},
-        {"Content-Type": "application/json", "Content-Encoding": "gzip"},
+        ({"Content-Type": "text/plain"}, "the body must be application/json; set the Content-Type"),
+        ({"Content-Type": ""}, "the body must be application/json; set the Content-Type header"),
+        (
+            {"Content-Type": "application/json; charset=latin-1"},
+            "the body must be UTF-8; leave the charset out",
+        ),
+        (
+            {"Content-Type": "application/json", "Content-Encoding": "gzip"},
+            "the body must not be compressed; send it as it is",
+        ),
     ],
 )
-def test_only_plain_json_is_read(ask: Ask, headers: dict[str, str]) -> None:
+def test_only_plain_json_is_read(
+    ask: Ask, app: FastAPI, headers: dict[str, str], words: str
+) -> None:
     body = b'{"customer_id": "C-new"}'
-    problem_of(ask("POST", DECISIONS, content=body, headers=headers), 415)
+    content = problem_of(ask("POST", DECISIONS, content=body, headers=headers), 415)
+    assert words in content["detail"]
+    assert app.state.service.store.decision_count() == 0
 
 
 def test_unknown_paths_and_methods_have_the_same_shape(ask: Ask) -> None:
@@ -401,9 +486,12 @@ def test_every_route_but_health_needs_a_key(app: FastAPI, anonymous: Ask) -> Non
 
 
 @pytest.mark.parametrize("key", ["nb_wrong", "", "nb_" + "x" * 43])
-def test_a_wrong_key_is_refused(anonymous: Ask, key: str) -> None:
+def test_a_wrong_key_is_refused(app: FastAPI, anonymous: Ask, key: str) -> None:
     headers = {"Authorization": f"Bearer {key}"}
-    problem_of(anonymous("GET", STANDING, headers=headers), 401)
+    content = problem_of(anonymous("GET", STANDING, headers=headers), 401)
+    assert content["detail"].startswith("a key is needed; send 'Authorization: Bearer nb_...'")
+    assert "C-lapsing" not in str(content)
+    assert app.state.service.store.decision_count() == 0
 
 
 def test_a_key_may_be_the_user_name(app: FastAPI, anonymous: Ask) -> None:
@@ -427,18 +515,134 @@ def test_health(anonymous: Ask) -> None:
     assert anonymous("GET", "/readyz").json() == {"status": "ready"}
 
 
+def break_store(app: FastAPI) -> None:
+    """Let nobody read or write the store any more."""
+    store, path = app.state.service.store, app.state.service.settings.home / "store.db"
+    store._reader.dispose()
+    store._writer.dispose()
+    for beside in (path, *path.parent.glob("store.db-*")):
+        beside.write_bytes(b"no database at all" * 1000)
+
+
 def test_a_store_that_cannot_be_read_is_unready(app: FastAPI, anonymous: Ask) -> None:
+    break_store(app)
+    response = anonymous("GET", "/readyz")
+    assert (response.status_code, response.json()["status"]) == (503, "unready")
+    assert response.json()["note"].startswith("the store could not be read (file is not a")
+
+
+def test_a_mistake_of_ours_in_readiness_is_unready_and_counted(
+    ask: Ask, app: FastAPI, anonymous: Ask
+) -> None:
     app.state.service = replace(app.state.service, champion=Broken(app))
     response = anonymous("GET", "/readyz")
-    assert (response.status_code, response.json()) == (503, {"status": "unready"})
+    assert response.status_code == 503
+    assert response.json() == {"status": "unready", "note": "its log says more"}
+    assert failures(ask) == [("not ready", "OSError", 1)]
 
 
 def test_readiness_says_that_the_store_cannot_be_written(app: FastAPI, anonymous: Ask) -> None:
     with app.state.service.store._writer.connect() as connection:
         connection.exec_driver_sql("PRAGMA query_only = ON")
     response = anonymous("GET", "/readyz")
-    assert (response.status_code, response.json()["status"]) == (200, "degraded")
+    assert (response.status_code, response.json()["status"]) == (503, "unready")
     assert "the store could not be written" in response.json()["note"]
+
+
+def test_readiness_says_that_the_disk_is_full(
+    anonymous: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(health_calls, "LEAST_FREE_BYTES", 2**62)
+    response = anonymous("GET", "/readyz")
+    assert (response.status_code, response.json()["status"]) == (503, "unready")
+    assert response.json()["note"].startswith("the disk of the home is full: ")
+    assert response.json()["note"].endswith("must be at least 4,611,686,018,427,387,904; make room")
+
+
+def test_readiness_says_that_the_champion_on_the_disk_is_damaged(
+    ask: Ask, app: FastAPI, anonymous: Ask, home: Home
+) -> None:
+    sha = app.state.service.store.champion()
+    (home.bundles / sha / "golden.json").write_text("{}", encoding="utf-8")
+    response = anonymous("GET", "/readyz")
+    assert response.status_code == 200
+    assert response.json() == {
+        "status": "ready",
+        "damaged": f"sha256:{sha}",
+        "serves": f"sha256:{sha}",
+        "note": (
+            f"the champion on the disk is damaged (bundle {sha[:12]}: file 'golden.json' was "
+            "changed after training; train again with `nextbest train`); its copy in memory "
+            "answers until the service is started again; put its folder back, or run "
+            "`nextbest train`"
+        ),
+    }
+    metric = ask("GET", "/v1/metrics/champion").json()
+    assert (metric["damaged"], metric["champion"]) == (True, f"sha256:{sha}")
+    assert decide(ask).json()["fallback"] is False
+
+
+def failures(ask: Ask) -> list[tuple[str, str, int]]:
+    """What the metric says has failed."""
+    found = ask("GET", "/v1/metrics/failures").json()
+    assert found["total"] == sum(one["count"] for one in found["counts"])
+    return [(one["what"], one["error"], one["count"]) for one in found["counts"]]
+
+
+def test_metrics_are_named(ask: Ask) -> None:
+    assert failures(ask) == []
+    champion = ask("GET", "/v1/metrics/champion").json()
+    assert (champion["damaged"], champion["note"]) == (False, "")
+    content = problem_of(ask("GET", "/v1/metrics/failure"), 404)
+    assert content["detail"] == (
+        "there is no metric of this name; did you mean 'failures'?; metrics are champion, failures"
+    )
+
+
+# ---- A store that cannot be read ---------------------------------------------------------
+
+
+def test_while_the_store_is_away_a_known_caller_gets_the_fallback(ask: Ask, app: FastAPI) -> None:
+    assert decide(ask).json()["fallback"] is False
+    break_store(app)
+    for _ in range(2):
+        content = decide(ask).json()
+        assert (content["fallback"], content["decision_id"]) == (True, "dec_not_logged")
+        assert content["as_of"] == time_text(MIDNIGHT)
+    assert ask("GET", STANDING).json()["fallback"] is True
+    [item] = ask("POST", "/v1/decisions/batch", json={"decisions": [{"customer_id": "C"}]}).json()[
+        "items"
+    ]
+    assert item["decision"]["fallback"] is True
+    due = ask("GET", "/v1/due")
+    assert (due.status_code, due.json()["items"]) == (200, [])
+
+
+def test_while_the_store_is_away_nobody_else_gets_in(
+    ask: Ask, app: FastAPI, anonymous: Ask
+) -> None:
+    break_store(app)
+    response = anonymous("GET", STANDING, headers={"Authorization": "Bearer nb_never_seen"})
+    content = problem_of(response, 503)
+    assert content["detail"].startswith("the store could not be read (")
+    assert content["detail"].endswith("; send it again in some seconds")
+    assert response.headers["retry-after"] == "5"
+
+
+def test_what_cannot_be_kept_while_the_store_is_away_is_to_be_sent_again(
+    ask: Ask, app: FastAPI
+) -> None:
+    decide(ask)
+    break_store(app)
+    event = {"type": "track", "userId": "C-new", "event": "Product Viewed"}
+    for method, path, body in (
+        ("POST", "/v1/batch", {"batch": [event]}),
+        ("POST", "/v1/decisions/dec_1/outcomes", {"outcome": "sent"}),
+        ("GET", "/v1/customers/C-new", None),
+    ):
+        response = ask(method, path, json=body)
+        assert "nothing was kept of this call" in problem_of(response, 503)["detail"]
+        assert response.headers["retry-after"] == "5"
 
 
 def test_readiness_names_an_edit_that_does_not_serve(
@@ -469,6 +673,7 @@ def test_the_document_is_valid_and_complete(ask: Ask) -> None:
         "/v1/communications",
         "/v1/due",
         "/v1/models",
+        "/v1/metrics/{metric}",
         "/livez",
         "/readyz",
     }
@@ -482,7 +687,7 @@ def test_the_document_is_valid_and_complete(ask: Ask) -> None:
 def test_the_root_page_names_the_data_and_needs_nothing_from_elsewhere(home: Home) -> None:
     home.write_about(About("<Bean & Cup>", clock="data_end", simulated=True))
     app = create_app(Settings(home.path))
-    page = asyncio.run(api.root(Asked(app)))  # type: ignore[arg-type]
+    page = asyncio.run(health_calls.root(Asked(app)))  # type: ignore[arg-type]
     text = bytes(page.body).decode()
     app.state.service.store.close()
     assert "&lt;Bean &amp; Cup&gt;" in text

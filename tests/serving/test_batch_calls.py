@@ -13,9 +13,9 @@ from fastapi import FastAPI
 
 from features.home import Home
 from serving import batch_calls
+from serving.answer_schemas import BatchAnswer
 from serving.api import create_app
 from serving.desk import Question, Ready
-from serving.schemas import BatchAnswer
 from serving.settings import Settings
 
 BATCH = "/v1/decisions/batch"

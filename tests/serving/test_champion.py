@@ -2,8 +2,10 @@
 
 import hashlib
 import json
+import os
 import re
 import shutil
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,10 +15,12 @@ import pytest
 
 from features.definitions import FEATURES
 from features.home import Home
+from models.bundle import Bundle
 from models.bundle_files import load_bundle, write_bundle
 from models.classifier import Classifier, Forest
-from serving.champion import Champion
+from serving.champion import READ_AGAIN_SECONDS, Champion, Disk
 from serving.edits import Edits
+from serving.failures import Failures
 from serving.store import Store
 from training.homes import make_home
 
@@ -29,9 +33,14 @@ def another(home: Home, sha: str) -> str:
 
 def damage(home: Home, sha: str) -> Path:
     """Cut the end off one of a bundle's files."""
-    path = next(p for p in sorted((home.bundles / sha).iterdir()) if p.name != "manifest.json")
+    path = some_file(home, sha)
     path.write_bytes(path.read_bytes()[:-5])
     return path
+
+
+def some_file(home: Home, sha: str) -> Path:
+    """The first of a bundle's files that is not its manifest."""
+    return next(p for p in sorted((home.bundles / sha).iterdir()) if p.name != "manifest.json")
 
 
 @pytest.fixture
@@ -147,7 +156,71 @@ def test_a_missing_bundle_that_comes_back_is_served(home: Home, first: str, tmp_
         champion = Champion(home, store)
         assert champion.current().engine.bundle is None
         shutil.move(tmp_path / "away", home.bundles / first)
-        assert champion.current().engine.bundle is not None
+        assert champion.settled().engine.bundle is not None
+
+
+def test_a_call_never_waits_for_a_bundle(
+    home: Home, first: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not even where there is nothing else to answer with, and the repair comes in parts."""
+    go_on, calls = threading.Event(), []
+
+    def slow(folder: Path, *others: object, **more: object) -> Bundle:
+        calls.append(folder)
+        assert go_on.wait(20)
+        return load_bundle(folder, FEATURES)
+
+    with Store.open(home.store) as store:
+        path = some_file(home, first)
+        whole = path.read_bytes()
+        damage(home, first)
+        champion = Champion(home, store)
+        assert champion.current().engine.bundle is None
+        monkeypatch.setattr("serving.champion.load_bundle", slow)
+        for part in (whole[:-1], whole):
+            path.write_bytes(part)
+            for _ in range(3):
+                assert "damaged or missing" in champion.current().note  # at once
+        go_on.set()
+        assert champion.settled().note == ""
+        assert len(calls) == 1  # once, however many asked
+
+
+def test_damage_on_the_disk_is_told_while_the_copy_in_memory_serves(home: Home, first: str) -> None:
+    with Store.open(home.store) as store:
+        champion = Champion(home, store)
+        assert champion.damage() == ""
+        path = damage(home, first)
+        assert f"file '{path.name}' was changed after training" in champion.damage()
+        assert champion.current().engine.versions.bundle == f"sha256:{first}"
+        path.unlink()
+        assert f"file '{path.name}' is missing" in champion.damage()
+
+
+def test_rot_that_leaves_no_date_is_seen_within_a_minute(home: Home, first: str) -> None:
+    seconds, path = Seconds(), some_file(home, first)
+    disk, state = Disk(home, seconds), path.stat()
+    assert disk.damage(first) == ""
+    path.write_bytes(path.read_bytes()[:-1] + b" ")
+    os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))
+    seconds.now = READ_AGAIN_SECONDS - 1
+    assert disk.damage(first) == ""
+    seconds.now = READ_AGAIN_SECONDS
+    assert "was changed after training" in disk.damage(first)
+
+
+def test_a_mistake_of_ours_while_loading_is_counted_and_the_old_goes_on(
+    home: Home, first: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failures = Failures()
+    with Store.open(home.store) as store:
+        champion = Champion(home, store, failures=failures)
+        store.set_champion(another(home, first))
+        monkeypatch.setattr("serving.champion.load_bundle", lambda *_, **__: 1 / 0)
+        assert champion.settled().engine.versions.bundle == f"sha256:{first}"
+    [failure] = failures.counts()
+    assert failure.what == "what is new could not be read; the old goes on"
+    assert failure.error == "ZeroDivisionError"
 
 
 # ---- Edits -------------------------------------------------------------------------------
@@ -180,7 +253,7 @@ def test_an_edit_serves_once_it_is_whole(home: Home) -> None:
         seconds.now += 1
         assert champion.current().engine is before  # it may still be being written
         seconds.now += 1
-        after = champion.current().engine
+        after = champion.settled().engine
         assert (before.policy.epsilon, after.policy.epsilon) == (0.1, 0.2)
         assert after.bundle is before.bundle
         assert after.versions.policy != before.versions.policy
@@ -207,12 +280,12 @@ def test_an_edit_with_a_mistake_does_not_serve_and_is_named(
         edit(home.policy, old, new)
         for _ in range(3):
             seconds.now += 1
-            serving = champion.current()
+            serving = champion.settled()
         assert words in serving.mistake
         assert serving.engine.policy == before.policy
         edit(home.policy, new, old.replace("0.10", "0.30"))
         for _ in range(3):
             seconds.now += 1
-            serving = champion.current()
+            serving = champion.settled()
         assert serving.mistake == ""
         assert serving.engine.policy.epsilon == (0.1 if "EUR" in old else 0.3)

@@ -19,9 +19,9 @@ from segment.analytics.client import Client
 from features.home import Home
 from features.signals import DAY, MINUTE, SECOND, code
 from serving.answer import time_text
+from serving.answer_schemas import EventsAnswer, OutcomeAnswer
 from serving.api import create_app
 from serving.records import NO_CONTACT
-from serving.schemas import EventsAnswer, OutcomeAnswer
 from serving.settings import Settings
 from serving.store import Store
 
@@ -406,13 +406,30 @@ def test_an_unknown_decision_is_not_found(ask: Ask, who: str) -> None:
 @pytest.mark.parametrize(
     ("body", "words"),
     [
-        ({"outcome": "bought"}, "Input should be 'sent'"),
-        ({}, "Field required"),
+        ({"outcome": "bought"}, "outcome is 'bought'; must be one of sent, not_sent, delivered"),
+        ({}, "outcome is missing; must be one of sent, not_sent"),
         ({"outcome": "opened", "occurred_at": "soon"}, "occurred_at is no time"),
         ({"outcome": "opened", "occurred_at": "2026-10-01"}, "must be between the decision"),
         ({"outcome": "opened", "occurred_at": "2027-10-01"}, "must be between the decision"),
-        ({"outcome": "converted", "amount": 1.005}, "more than 2 decimals"),
-        ({"outcome": "converted", "amount": -1}, "greater than or equal to 0"),
+        (
+            {"outcome": "converted", "amount": 1.005},
+            "amount is 1.005; must have at most 2 decimals; round it to the cent",
+        ),
+        (
+            {"outcome": "converted", "amount": -1},
+            "amount is -1; must be a number from 0 to 999999999999999; correct it or leave it out",
+        ),
+        (
+            {"outcome": "converted", "amount": 1e308},
+            "amount is 1e+308; must be a number from 0 to 999999999999999; correct it",
+        ),
+        (
+            {"outcome": "converted", "amount": 10**15},
+            "amount is 1000000000000000; must be a number from 0 to 999999999999999; correct it",
+        ),
+        ({"outcome": "converted", "amount": True}, "amount is true; must be a number from 0 to"),
+        ({"outcome": "converted", "amount": "5"}, "amount is '5'; must be a number from 0 to"),
+        ({"outcome": "converted", "amount": 5e-324}, "must have at most 2 decimals"),
         ({"outcome": "converted", "amount": 1, "currency": "USD"}, "not the company's (EUR"),
     ],
 )

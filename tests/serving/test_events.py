@@ -82,7 +82,7 @@ def test_an_order_becomes_a_signal() -> None:
 def test_each_type_tells_its_signal(
     item: dict[str, Any], event: str, properties: dict[str, Any]
 ) -> None:
-    found = taken({"userId": 17, "timestamp": STAMP, **item})
+    found = taken({"userId": "17", "timestamp": STAMP, **item})
     assert found.customer_id == "17"
     assert found.row["event"] == event
     assert json.loads(found.row["properties"] or "{}") == properties
@@ -184,6 +184,26 @@ BAD: list[tuple[object, str, str]] = [
     (track(userId="C 1"), "customer_id", "missing or no id"),
     (track(messageId="m 1"), "message_id", "the message_id is no id"),
     (track(event=None), "event", "the event is missing or no name"),
+    (track(event={"a": 1}), "event", "event is an object; must be a text; send it in quotes"),
+    (track(event=["Order Completed"]), "event", "event is a list; must be a text"),
+    (track(event=True), "event", "event is true; must be a text"),
+    (track(userId=True), "customer_id", "userId is true; must be a text; send it in quotes"),
+    (track(userId=17), "customer_id", "userId is a number; must be a text; send it in quotes"),
+    (track(userId={"id": 1}), "customer_id", "userId is an object; must be a text"),
+    (track(userId=None, anonymousId=False), "customer_id", "anonymousId is false; must be a text"),
+    (track(messageId=1.5), "message_id", "messageId is a number; must be a text"),
+    (track(timestamp=1793534400), "occurred_at", "timestamp is a number; must be a text"),
+    (track(sentAt=1793534400), "occurred_at", "sentAt is a number; must be a text"),
+    (
+        track("Unsubscribed", properties={"channel": ["email"]}),
+        "channel",
+        "properties.channel is a list; must be a text",
+    ),
+    (
+        track("Consent Given", properties={"channel": "email", "purpose": {"a": 1}}),
+        "purpose",
+        "properties.purpose is an object; must be a text",
+    ),
     (track("x" * 129), "event", "at most 128 characters"),
     (track(timestamp="soon"), "occurred_at", "the timestamp is no time"),
     (track(timestamp="1969-12-31T23:59:59Z"), "before_1970", "before 1970"),

@@ -18,12 +18,12 @@ from features.signals import DAY, SignalColumns
 from features.traits import TraitChange
 from serving import policy as shipped
 from serving.answer import Surroundings
+from serving.answer_schemas import PausesAnswer
 from serving.api import create_app
 from serving.champion import Champion
 from serving.desk import Question, answer_to
 from serving.engine import Engine
 from serving.pauses import Wanted
-from serving.schemas import PausesAnswer
 from serving.settings import Settings
 from serving.store import Store
 
@@ -206,8 +206,16 @@ def test_letting_a_part_go_never_lets_everything_go(ask: Ask, field: str, value:
         ({"on": True}, 422, "the reason is 0 characters long; must be 1 to 200"),
         ({"on": True, "reason": "x", "stage": "old"}, 422, "stage 'old' is not known"),
         ({"on": True, "reason": "x", "allow": ["all"]}, 422, "allow 'all' is not known"),
-        ({"on": True, "reason": "x", "channel": "fax"}, 422, "not one this call takes"),
-        ({"reason": "x"}, 422, "not one this call takes"),
+        ({"on": True, "reason": "x", "channel": "fax"}, 422, "channel is 'fax'; must be one of"),
+        ({"reason": "x"}, 422, "on is missing; must be true or false; send it"),
+        (
+            {"on": True, "reason": "safe\u202egnihton"},
+            422,
+            "reason is a text with U+202E (right-to-left override) at place 5, which nobody sees",
+        ),
+        ({"on": True, "reason": "a\nb"}, 422, "U+000A (a control character) at place 2"),
+        ({"on": True, "reason": "a\u2028b"}, 422, "U+2028 (line separator) at place 2"),
+        ({"on": True, "reason": "a\u200bb"}, 422, "U+200B (zero width space) at place 2"),
         ({"on": False, "number": 9}, 404, "no pause 9 is on; those that are: none"),
     ],
 )

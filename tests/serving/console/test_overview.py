@@ -1,13 +1,26 @@
 """The six people, and the totals, from hand-made answers."""
 
+import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, cast
 
 import pytest
 
 from serving.console.looking import Looking, Said, draw_of
-from serving.console.overview import KINDS, Lookout, Progress, sample, six_people, total
+from serving.console.overview import (
+    KINDS,
+    Look,
+    Lookout,
+    Overview,
+    Progress,
+    Shown,
+    sample,
+    six_people,
+    still_fits,
+    total,
+)
 from serving.exploration import choose
 
 REQUIRES = {"referral_invitation": ("advocate",), "cart_reminder": ("cart_open",)}
@@ -124,17 +137,76 @@ def test_a_draw_chooses_what_it_was_made_for(name: str) -> None:
     assert choose(shares, draw_of(name, shares)) == name
 
 
-def test_a_look_that_fails_is_tried_again(caplog: pytest.LogCaptureFixture) -> None:
+def patient(lookout: Lookout) -> None:
+    """Wait until nobody looks any more."""
+    for _ in range(2500):
+        if not lookout._is_busy:
+            return
+        time.sleep(0.002)
+    raise AssertionError("somebody is still looking")
+
+
+def test_a_look_that_fails_is_counted_and_tried_again(caplog: pytest.LogCaptureFixture) -> None:
     class Broken:
         store = None
 
     lookout = Lookout()
-    for _ in range(2):
-        found = lookout.latest(("key",), cast(Looking, Broken()))
-        assert isinstance(found, Progress)
-        for _ in range(500):
-            if lookout._failed:
-                break
-            time.sleep(0.002)
-        assert lookout._failed
-    assert caplog.text.count("everybody could not be looked at") == 2
+    for times in (1, 2):
+        found = lookout.latest(("key",), cast(Looking, Broken()), 7)
+        assert (found.overview, isinstance(found.progress, Progress)) == (None, True)
+        patient(lookout)
+        assert list(lookout.failures.counts().values()) == [times]
+    assert caplog.text.count("everybody could not be looked at: AttributeError at") == 2
+    assert "in overview" in caplog.text
+
+
+def test_the_last_look_is_shown_until_the_next_is_done_and_only_the_newest_is_made(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    go_on, begun, ended = threading.Event(), [], []
+
+    def slow(looking: str, seen: Callable[[int, int], None]) -> str:
+        begun.append(looking)
+        if looking != "first":
+            assert go_on.wait(20)
+        seen(50, 100)
+        ended.append(looking)
+        return f"look of {looking}"
+
+    monkeypatch.setattr("serving.console.overview.overview", slow)
+    lookout = Lookout()
+    assert lookout.latest(("1",), cast(Looking, "first"), 7).overview is None
+    patient(lookout)
+    assert lookout.latest(("1",), cast(Looking, "first"), 8) == Look(
+        cast(Overview, "look of first"), 7, None
+    )
+    for name in ("second", "third", "fourth"):
+        shown = lookout.latest((name,), cast(Looking, name), 9)
+        assert (shown.overview, shown.looked_at) == ("look of first", 7)
+        assert shown.progress == Progress()
+    go_on.set()
+    patient(lookout)
+    assert lookout.latest(("fourth",), cast(Looking, "fourth"), 10) == Look(
+        cast(Overview, "look of fourth"), 9, None
+    )
+    assert ended == ["first", "fourth"]  # what was superseded was given up
+    assert "third" not in begun
+
+
+def test_who_is_no_longer_like_that_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Now:
+        def without_reasons(self) -> "Now":
+            return self
+
+        def requires(self, name: str) -> tuple[str, ...]:
+            return REQUIRES.get(name, ())
+
+    answers = {one["customer_id"]: one for one in EVERYBODY}
+    monkeypatch.setattr(
+        "serving.console.overview.said_of", lambda customer_id, looking: answers[customer_id]
+    )
+    person = Shown("promoter", "", "", "promoter")
+    assert still_fits(person, cast(Looking, Now()))
+    answers["promoter"] = said("promoter", "no_contact", "advocate")
+    assert not still_fits(person, cast(Looking, Now()))
+    assert not still_fits(Shown("promoter", "", "", None), cast(Looking, Now()))

@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import re
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -30,7 +31,8 @@ from models.evaluation import (
     save_evaluation,
 )
 from serving.api import create_app
-from serving.console import static_files
+from serving.console import overview, static_files
+from serving.console.looking import Looking
 from serving.console.page import POLICY
 from serving.console.session import SECRET_FILE
 from serving.ledger import ConsentLike
@@ -100,10 +102,53 @@ def test_home_says_what_is_paused(inside: Visitor, app: FastAPI) -> None:
     assert "Paused:" not in counted(inside).text
 
 
+def test_after_a_change_home_shows_the_last_look_with_its_time(
+    inside: Visitor, app: FastAPI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = counted(inside).text
+    assert "Customers</h2>" in before
+    go_on, look = threading.Event(), overview.overview
+
+    def slow(looking: Looking, seen: Callable[[int, int], None]) -> overview.Overview:
+        assert go_on.wait(20)
+        return look(looking, seen)
+
+    monkeypatch.setattr(overview, "overview", slow)
+    app.state.service.store.pause(Wanted("fire"))
+    try:
+        page = inside("GET", "/app/home")
+        record = inside("GET", "/app/home.json").json()
+        rows = inside("GET", "/app/home.csv").text
+    finally:
+        go_on.set()
+    assert "Looking at everybody again:" in page.text
+    assert f"What is counted below is of {record['counted_at']}, before the last" in page.text
+    assert "Customers</h2>" in page.text  # the last look, and at once
+    assert "<strong>Paused:</strong>" in page.text
+    assert record["outdated"] is True
+    assert "counted,outdated,1" in rows
+    assert "Looking at everybody" not in counted(inside).text
+    assert inside("GET", "/app/home.json").json()["outdated"] is False
+
+
 # ---- Coming in ---------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("path", ["/", "/app", *PAGES])
+@pytest.mark.parametrize("path", ["/", "/app"])
+def test_a_browser_finds_home_from_the_bare_address(
+    app: FastAPI, visitor: Visitor, path: str
+) -> None:
+    """Its session is shown to the console alone, so it is sent there, and signs in once."""
+    to = visitor("GET", path).headers["location"]
+    assert to == "/app/home"
+    assert visitor("GET", to).headers["location"] == "/app/sign-in?next=%2Fapp%2Fhome"
+    visitor.sign_in(app.state.service.store.new_key("marketer"))
+    response = visitor("GET", path)
+    assert (response.status_code, response.headers["location"]) == (303, "/app/home")
+    assert visitor("GET", to).status_code == 200
+
+
+@pytest.mark.parametrize("path", PAGES)
 def test_a_browser_without_a_session_is_led_to_the_sign_in(visitor: Visitor, path: str) -> None:
     response = visitor("GET", path)
     assert response.status_code == 303

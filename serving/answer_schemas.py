@@ -1,0 +1,529 @@
+"""The shapes on the wire that callers receive; what they send is in `serving.schemas`."""
+
+from pydantic import BaseModel, Field
+
+
+class ScoreAnswer(BaseModel):
+    """One score. `value` is null where the score does not speak of this customer.
+
+    Nine customers in ten bring a margin between `low` and `high`; null for other scores.
+    """
+
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+    window_days: int
+    base_rate: float
+    served_by: str
+    note: str
+
+
+class ReasonAnswer(BaseModel):
+    """Why a score reads as it does."""
+
+    code: str
+    score: str
+    points: float
+    direction: str
+    text: str
+
+
+class AlternativeAnswer(BaseModel):
+    """Another communication that was allowed."""
+
+    communication: str
+    expected_net: float
+
+
+class RefusalAnswer(BaseModel):
+    """A communication that was not allowed, and the nearest change that would allow it."""
+
+    communication: str
+    rule: str
+    change: str
+
+
+class ConsentAnswer(BaseModel):
+    """What allows the contact: recorded, assumed or none."""
+
+    basis: str
+    evidence: str | None
+
+
+class DataAnswer(BaseModel):
+    """Which data set answered, and whether its people are invented."""
+
+    name: str
+    simulated: bool
+    clock: str
+
+
+class DecisionAnswer(BaseModel):
+    """The next best communication; `no_contact` is one like another."""
+
+    decision_id: str
+    customer_id: str
+    as_of: str
+    decided_at: str
+    valid_until: str
+    communication: str
+    name: str
+    channel: str
+    message_class: str = Field(alias="class")
+    arm: str
+    selection_probability: float
+    not_before: str
+    reconsider_at: str
+    expected_effect: float
+    standard_error: float
+    cost: float
+    fatigue: float
+    novelty: float
+    price: float
+    weight: float
+    expected_net: float
+    currency: str
+    effect_basis: str
+    evidence: int
+    stage: str
+    flags: list[str]
+    scores: dict[str, ScoreAnswer]
+    reasons: list[ReasonAnswer]
+    alternatives: list[AlternativeAnswer]
+    refusals: list[RefusalAnswer]
+    consent: ConsentAnswer
+    terms: str
+    human: bool
+    fallback: bool
+    note: str
+    bundle: str
+    catalog: str
+    policy: str
+    data: DataAnswer
+
+
+class DueItem(BaseModel):
+    """A message whose moment has come, and what it came after."""
+
+    trigger: str
+    decision: DecisionAnswer
+
+
+class DueAnswer(BaseModel):
+    """Messages to send now, by customer. Each moment is decided once; report what was sent.
+
+    `silent`: moments of this page in which nothing is the better answer. `next`: ask again with
+    it as `after`; null at the end.
+    """
+
+    as_of: str
+    items: list[DueItem]
+    silent: int
+    next: str | None
+    note: str
+
+
+class ItemProblem(BaseModel):
+    """What is wrong with an item of a batch."""
+
+    pointer: str
+    code: str
+    detail: str
+
+
+class BatchItem(BaseModel):
+    """One answer of a batch: `decision` with status 200, `errors` with status 422."""
+
+    index: int
+    status: int
+    decision: DecisionAnswer | None = None
+    errors: list[ItemProblem] | None = None
+
+
+class BatchAnswer(BaseModel):
+    """Answers in the order of the questions."""
+
+    items: list[BatchItem]
+
+
+class ItemReason(BaseModel):
+    """Why an event was put aside."""
+
+    code: str
+    detail: str
+
+
+class EventReport(BaseModel):
+    """What became of one event: accepted, duplicate, quarantined or ignored."""
+
+    index: int
+    message_id: str
+    status: str
+    reasons: list[ItemReason]
+    note: str
+
+
+class EventsAnswer(BaseModel):
+    """What became of a batch of events."""
+
+    received_at: str
+    accepted: int
+    duplicate: int
+    quarantined: int
+    ignored: int
+    note: str
+    items: list[EventReport]
+
+
+class OutcomeAnswer(BaseModel):
+    """What is on record after a report.
+
+    `recorded` is false if the kind had been reported before; what is shown is then the first.
+    """
+
+    decision_id: str
+    outcome: str
+    occurred_at: str
+    amount: float | None
+    currency: str
+    recorded: bool
+    late: bool
+    gives_cap_back: bool
+    withdraws_consent: bool
+
+
+class SignalsAnswer(BaseModel):
+    """How much is known of a customer."""
+
+    count: int
+    first_at: str
+    last_at: str
+
+
+class GivenConsent(BaseModel):
+    """A consent, or its withdrawal, on record."""
+
+    channel: str
+    purpose: str
+    given: bool
+    evidence: str | None
+
+
+class CustomerAnswer(BaseModel):
+    """A customer as seen now. Whoever objected to marketing has no scores."""
+
+    customer_id: str
+    as_of: str
+    stage: str
+    flags: list[str]
+    scores: dict[str, ScoreAnswer]
+    currency: str
+    signals: SignalsAnswer
+    objected: bool
+    consents: list[GivenConsent]
+    note: str
+    bundle: str
+    data: DataAnswer
+
+
+class FeatureAnswer(BaseModel):
+    """One quantity that the models saw; null where there is nothing to say."""
+
+    name: str
+    label: str
+    unit: str
+    group: str
+    value: float | None
+
+
+class TermAnswer(BaseModel):
+    """A part of a net worth.
+
+    `kind`: `stated`, `opt_out`, `measured`, `cost`, `fatigue`, `novelty` or `price`.
+
+    `of`: the scores, sums of money and features that it is a product of.
+    """
+
+    kind: str
+    of: list[str]
+    money: float
+
+
+class WorthAnswer(BaseModel):
+    """The net worth of a communication; its terms sum to it."""
+
+    communication: str
+    name: str
+    expected_net: float
+    terms: list[TermAnswer]
+
+
+class GroupAnswer(BaseModel):
+    """What a group of features adds to the lead; codes as in reasons."""
+
+    code: str
+    money: float
+
+
+class SourceAnswer(BaseModel):
+    """What a score, a margin or a feature adds to the lead on its way from where it starts."""
+
+    name: str
+    label: str
+    start: float
+    value: float
+    money: float
+    groups: list[GroupAnswer]
+
+
+class FlipAnswer(BaseModel):
+    """A change of one thing that would put another communication first, all else as it is.
+
+    `what`: a score, `usual_margin`, `cost`, `weight` or `effect`; `of`: of which communication.
+    """
+
+    what: str
+    of: str
+    now: float
+    value: float
+    instead: str
+    text: str
+
+
+class LeadAnswer(BaseModel):
+    """Why the first by worth is before the second: `start` and all sources sum to `money`.
+
+    `changes` begin with the smallest.
+    """
+
+    first: WorthAnswer
+    second: WorthAnswer
+    money: float
+    start: float
+    sources: list[SourceAnswer]
+    changes: list[FlipAnswer]
+
+
+class ExplanationAnswer(BaseModel):
+    """Why: what would be answered now, without deciding, and what it rests on.
+
+    `learning` says so where chance chose. `lead` is null where silence alone is allowed.
+    """
+
+    decision: DecisionAnswer
+    features: list[FeatureAnswer]
+    learning: str
+    lead: LeadAnswer | None
+
+
+class MoveAnswer(BaseModel):
+    """A feature before and after; `asked` is false for what only follows from the rest."""
+
+    feature: str
+    label: str
+    unit: str
+    before: float | None
+    after: float | None
+    asked: bool
+
+
+class SupposedScore(BaseModel):
+    """A score now and then, each with its band: low, usual, raised, high; empty for money."""
+
+    now: ScoreAnswer
+    then: ScoreAnswer
+    band_now: str
+    band_then: str
+
+
+class NearestAnswer(BaseModel):
+    """The smallest change, in standardised steps, that moves a score into another band."""
+
+    value: float
+    band: str
+    changes: list[MoveAnswer]
+    steps: float
+
+
+class LeverAnswer(BaseModel):
+    """What may be changed, and between which values; they were seen in training."""
+
+    feature: str
+    label: str
+    unit: str
+    value: float
+    low: float
+    high: float
+    whole: bool
+
+
+class WhatIfAnswer(BaseModel):
+    """What the models would say; never what would happen. Nothing is logged."""
+
+    customer_id: str
+    as_of: str
+    changes: list[MoveAnswer]
+    scores: dict[str, SupposedScore]
+    reasons: list[ReasonAnswer]
+    nearest: dict[str, NearestAnswer | None]
+    can_change: list[LeverAnswer]
+    note: str
+    bundle: str
+    data: DataAnswer
+
+
+class PriorAnswer(BaseModel):
+    """What the company believes that a communication does, and where that comes from."""
+
+    share: float
+    share_sd: float
+    of: list[str]
+    source: str
+    reviewed: bool
+
+
+class CommunicationAnswer(BaseModel):
+    """A communication of the catalog."""
+
+    communication: str
+    name: str
+    channel: str
+    message_class: str = Field(alias="class")
+    purpose: str
+    stages: list[str]
+    requires_flags: list[str]
+    blocked_by_flags: list[str]
+    where: list[str]
+    trigger: list[str]
+    after: str
+    delay_minutes: int
+    cancel_on: list[str]
+    terms: str
+    approved: bool
+    human: bool
+    cost: float
+    window_days: int
+    prior: PriorAnswer
+
+
+class CommunicationsAnswer(BaseModel):
+    """The whole catalog."""
+
+    communications: list[CommunicationAnswer]
+    currency: str
+    catalog: str
+
+
+class MeasuredAnswer(BaseModel):
+    """How one model did on one target's test snapshots."""
+
+    target: str
+    model: str
+    rows: int
+    positives: int
+    auc: float | None
+    log_loss: float | None
+    brier: float | None
+    calibration_error: float | None
+    calibration_slope: float | None
+    serves: bool
+    verdict: str
+
+
+class TargetAnswer(BaseModel):
+    """What a score asks."""
+
+    name: str
+    question: str
+    window_days: int
+    base_rate: float | None
+
+
+class ServiceTime(BaseModel):
+    """When a bundle came into service, and how."""
+
+    bundle: str
+    changed_at: str
+    how: str
+
+
+class ModelsAnswer(BaseModel):
+    """The bundle in service: what it answers, how well, and what served before."""
+
+    bundle: str
+    as_of: str | None
+    targets: list[TargetAnswer]
+    metrics: list[MeasuredAnswer]
+    notes: list[str]
+    history: list[ServiceTime]
+    data: DataAnswer
+
+
+class PauseAnswer(BaseModel):
+    """A part of the crisis switch that is on; `any` stands for all."""
+
+    number: int
+    reason: str
+    since: str
+    channel: str
+    stage: str
+    flag: str
+    allow: list[str]
+
+
+class PausesAnswer(BaseModel):
+    """What is paused, oldest first."""
+
+    pauses: list[PauseAnswer]
+
+
+class ProblemError(BaseModel):
+    """Where in a request the trouble lies: a JSON pointer, a word for machines, a sentence."""
+
+    pointer: str
+    code: str
+    detail: str
+
+
+class Problem(BaseModel):
+    """Every error of this service (RFC 9457)."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    errors: list[ProblemError]
+
+
+class Health(BaseModel):
+    """Answer of the two health paths; `note` says what somebody should mend.
+
+    `damaged`: the bundle that should serve and is damaged on the disk; `serves`: the one that does.
+    """
+
+    status: str
+    damaged: str = ""
+    serves: str = ""
+    note: str = ""
+
+
+class FailureCount(BaseModel):
+    """How often something failed in one place and was answered all the same."""
+
+    what: str
+    error: str
+    place: str
+    count: int
+
+
+class MetricAnswer(BaseModel):
+    """A metric: `failures` has `since`, `total` and `counts`; `champion` has the rest."""
+
+    metric: str
+    since: str = ""
+    total: int = 0
+    counts: list[FailureCount] = []
+    champion: str | None = None
+    serves: str = ""
+    damaged: bool = False
+    note: str = ""
