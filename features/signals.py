@@ -245,6 +245,19 @@ class SignalLog:
         """Signals of the customer at `index`, as views."""
         return self.columns.part(int(self.starts[index]), int(self.starts[index + 1]))
 
+    def owners(self) -> Int64Array:
+        """Whose each signal is: index of the customer, shape (n_signals,)."""
+        return np.repeat(np.arange(len(self), dtype=np.int64), np.diff(self.starts))
+
+    def identified(self) -> NDArray[np.bool_]:
+        """Who is a customer and no anonymous visitor, shape (n_customers,)."""
+        return np.array([not is_anonymous(name) for name in self.customer_ids], dtype=np.bool_)
+
+
+def date_of(moment: int) -> str:
+    """The day of a moment (microseconds UTC), as in 2026-10-31."""
+    return str(np.datetime64(moment // DAY, "D"))
+
 
 def pack(signals: SignalColumns) -> bytes:
     """One customer's signals as bytes: what the online store keeps."""

@@ -9,6 +9,7 @@ import jinja2
 import numpy as np
 
 from features.home import About, write_whole
+from features.signals import date_of
 from models.bundle import Bundle
 from models.evaluation import CARD, Estimate, Evaluation, beeswarm_file
 
@@ -40,7 +41,7 @@ def write_card(evaluation: Evaluation, bundle: Bundle, about: About, folder: Pat
         about=about,
         pictures={target.target: _pictures(target.target, folder) for target in evaluation.targets},
         names=NAMES,
-        day=_day,
+        day=date_of,
         percent=_percent,
         estimate=_estimate,
         command=again(evaluation),
@@ -87,10 +88,6 @@ def _estimate(found: Estimate | None) -> str:
 
 def _percent(share: float) -> str:
     return f"{100 * share:.1f} %"
-
-
-def _day(moment: int) -> str:
-    return str(np.datetime64(moment, "us").astype("datetime64[D]"))
 
 
 def _moment(moment: int) -> str:

@@ -71,7 +71,7 @@ def _needing_more(log: SignalLog, features: FeatureSet, as_of: int, since: int) 
     Shape (n_features,). Of the customers with a signal between the two.
     """
     young = _since(log, since)
-    known = np.repeat(np.arange(len(log)), np.diff(young.starts))
+    known = young.owners()
     people = np.unique(known[young.columns.occurred_at < as_of])
     if not len(people):
         return np.zeros(len(features))

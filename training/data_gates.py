@@ -7,7 +7,7 @@ import numpy as np
 
 from features.algebra import FeatureSet
 from features.batch import feature_matrix
-from features.signals import DAY, SignalLog, is_anonymous
+from features.signals import DAY, SignalLog
 from models.bundle import Bundle
 from models.evaluation import Gate
 from models.model import FloatArray
@@ -124,8 +124,8 @@ def _shares(values: FloatArray, marks: FloatArray) -> FloatArray:
 
 def present_rows(log: SignalLog, features: FeatureSet, end: int) -> FloatArray:
     """Features as of the end of the data, of identified customers evenly spread over the log."""
-    known = [place for place, name in enumerate(log.customer_ids) if not is_anonymous(name)]
-    people = np.array(known[:: max(1, len(known) // PEOPLE_NOW)], dtype=np.int64)
+    known = np.flatnonzero(log.identified())
+    people = known[:: max(1, len(known) // PEOPLE_NOW)]
     return feature_matrix(features, log, people, np.full(len(people), end, dtype=np.int64))
 
 

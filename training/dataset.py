@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from features.algebra import FeatureSet
 from features.batch import feature_matrix
-from features.signals import DAY, Int64Array, SignalLog, code, is_anonymous
+from features.signals import DAY, Int64Array, SignalLog, code
 from models.targets import PROMOTION, Targets
 from training.labels import Labels, labels
 
@@ -117,8 +117,7 @@ def beginning(log: SignalLog, end: int, targets: Targets) -> int:
     columns = log.columns
     found = np.isin(columns.event, [code(event) for event in events])
     found &= (columns.received_at < end) & (columns.occurred_at < end)
-    identified = np.array([not is_anonymous(name) for name in log.customer_ids], dtype=bool)
-    found &= np.repeat(identified, np.diff(log.starts))
+    found &= log.identified()[log.owners()]
     if not found.any():
         named = " or ".join(f"'{event}'" for event in events)
         raise NothingToLearn(
@@ -210,10 +209,7 @@ def training_table(
 
 def _sampled(log: SignalLog, n_snapshots: int, most: int) -> tuple[Int64Array, tuple[str, ...]]:
     """Identified customers, or a stable part of them if their rows would be too many."""
-    people = np.array(
-        [place for place, name in enumerate(log.customer_ids) if not is_anonymous(name)],
-        dtype=np.int64,
-    )
+    people = np.flatnonzero(log.identified())
     rows = len(people) * n_snapshots
     if rows <= most:
         return people, ()

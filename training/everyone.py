@@ -12,6 +12,7 @@ from typing import Final
 import numpy as np
 
 from features.home import Home
+from models.expectation import SCORES
 from serving.answer import Json, Surroundings, answer, table
 from serving.champion import InService, company_engine, with_champion
 from serving.desk import Question, Ready, answer_to, preview, ready_to_choose, recorded
@@ -23,12 +24,6 @@ from training.budget import MONEY, demand_of, market_prices
 from training.narrator import Narrator
 from training.row_file import Cell, require_writable, schema_of, write_rows
 
-SCORES: Final = (
-    "churn_risk",
-    "repurchase_likelihood",
-    "promoter_likelihood",
-    "expected_margin",
-)
 COLUMNS: Final = (
     "customer_id",
     "as_of",

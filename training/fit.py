@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from features.algebra import FeatureSet
-from features.signals import DAY, Int64Array, SignalLog
+from features.signals import Int64Array, SignalLog, date_of
 from models.bundle import Bundle, Golden, Measured, with_golden_rows
 from models.classifier import Classifier
 from models.targets import PROMOTION, Target, Targets
@@ -247,13 +247,8 @@ def _no_rows(target: Target, table: TrainingTable, plan: Schedule, said: tuple[s
 def _dates(plan: Schedule) -> tuple[str, ...]:
     if not plan.train:
         return ()
-    text = (
-        f"Trained on {len(plan.train)} snapshots, {_day(plan.train[0])} to {_day(plan.train[-1])}"
-    )
-    if plan.test:
-        text += f"; tested on {len(plan.test)}, {_day(plan.test[0])} to {_day(plan.test[-1])}"
+    trained, tested = plan.train, plan.test
+    text = f"Trained on {len(trained)} snapshots, {date_of(trained[0])} to {date_of(trained[-1])}"
+    if tested:
+        text += f"; tested on {len(tested)}, {date_of(tested[0])} to {date_of(tested[-1])}"
     return (f"{text}.",)
-
-
-def _day(moment: int) -> str:
-    return str(np.datetime64(moment // DAY, "D"))

@@ -11,7 +11,7 @@ from scipy.special import chdtrc
 
 from features.history import History
 from features.home import Home
-from features.signals import DAY, Int64Array, SignalLog, is_anonymous
+from features.signals import DAY, Int64Array, SignalLog
 from serving.champion import company_engine
 from serving.exploration import arm_of
 from serving.policy import Policy
@@ -288,8 +288,5 @@ def _known_before(log: SignalLog, start: int) -> Int64Array:
     """Identified customers of whom something was known before a moment, by place in the log."""
     columns = log.columns
     known = (columns.occurred_at < start) & (columns.received_at < start)
-    owners = np.repeat(np.arange(len(log)), np.diff(log.starts))
-    people = np.unique(owners[known])
-    return np.array(
-        [one for one in people.tolist() if not is_anonymous(log.customer_ids[one])], dtype=np.int64
-    )
+    people = np.unique(log.owners()[known])
+    return people[log.identified()[people]]

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from features.algebra import FeatureSet
 from features.batch import feature_matrix
-from features.signals import DAY, Int64Array, SignalLog, is_anonymous
+from features.signals import DAY, Int64Array, SignalLog
 from models.btyd import BgNbd
 from models.bundle import MarginMeasured
 from models.margin import MarginModel
@@ -118,10 +118,7 @@ def margin_rows(
     """
     clock = np.zeros(len(features), dtype=bool)
     if table.test.all():
-        people = np.array(
-            [place for place, name in enumerate(log.customer_ids) if not is_anonymous(name)],
-            dtype=np.int64,
-        )
+        people = np.flatnonzero(log.identified())
         moments = np.full(len(people), end, dtype=np.int64)
         unknown = np.full(len(people), np.nan)
         rows = feature_matrix(features, log, people, moments)

@@ -4,10 +4,9 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from features.groups.event_sets import activity
-from features.signals import ABSENT, DAY, Int64Array, SignalLog, code, is_anonymous
+from features.signals import ABSENT, DAY, Int64Array, SignalLog, code
 from models.proposed_targets import ACTIVITY, CONTRACT, SHOP, Windows
 from models.targets import CHURN, ORDER, REPURCHASE, SUBSCRIPTION_EVENTS, Targets
 
@@ -120,8 +119,8 @@ def usual_gaps(log: SignalLog, events: tuple[str, ...]) -> Int64Array:
     Only identified customers with at least three such days; several events of one day count
     as one, since a forgotten item is not a habit.
     """
-    owner = _owner(log)
-    rows = np.isin(log.columns.event, [code(event) for event in events]) & _identified(log)[owner]
+    owner = log.owners()
+    rows = np.isin(log.columns.event, [code(event) for event in events]) & log.identified()[owner]
     days = np.unique(np.stack([owner[rows], log.columns.occurred_at[rows] // DAY]), axis=1)
     if not days.size:
         return np.empty(0, dtype=np.int64)
@@ -135,7 +134,7 @@ def subscription_terms(log: SignalLog) -> Int64Array:
     """Length of every subscription's term that has an end, in microseconds."""
     columns = log.columns
     rows = np.isin(columns.event, [code(event) for event in SUBSCRIPTION_EVENTS])
-    rows &= (columns.value != ABSENT) & _identified(log)[_owner(log)]
+    rows &= (columns.value != ABSENT) & log.identified()[log.owners()]
     terms = columns.value[rows] - columns.occurred_at[rows]
     return np.asarray(terms[terms > 0], dtype=np.int64)
 
@@ -185,15 +184,7 @@ def _kind_of(targets: Targets) -> str:
 
 def _with_any(log: SignalLog, events: tuple[str, ...]) -> tuple[int, int]:
     """Identified customers with any of the events, and all of them."""
-    people = _identified(log)
+    people = log.identified()
     found = np.zeros(len(log), dtype=np.bool_)
-    found[_owner(log)[np.isin(log.columns.event, [code(event) for event in events])]] = True
+    found[log.owners()[np.isin(log.columns.event, [code(event) for event in events])]] = True
     return int((found & people).sum()), int(people.sum())
-
-
-def _owner(log: SignalLog) -> Int64Array:
-    return np.repeat(np.arange(len(log), dtype=np.int64), np.diff(log.starts))
-
-
-def _identified(log: SignalLog) -> NDArray[np.bool_]:
-    return np.array([not is_anonymous(name) for name in log.customer_ids], dtype=np.bool_)

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Final
 
 import numpy as np
@@ -14,11 +13,9 @@ from features.signals import (
     ABSENT,
     CONTACT_EVENTS,
     KNOWN_EVENTS,
-    SECOND,
-    Int64Array,
     SignalLog,
     code,
-    is_anonymous,
+    date_of,
 )
 from models.proposed_targets import SHOP
 from models.targets import ORDER, PROMOTION, Target, Targets
@@ -111,7 +108,7 @@ class Readiness:
         """The findings as sentences, the most important first."""
         told = [
             f"{self.signals:,} signals of {self.customers:,} customers and {self.visitors:,} "
-            f"visitors, {_day(self.first)} to {_day(self.last)}.",
+            f"visitors, {date_of(self.first)} to {date_of(self.last)}.",
             *_order_lines(self),
             *(_answer_line(each) for each in self.answers),
             *self.notes,
@@ -142,8 +139,8 @@ def readiness(history: History, targets: Targets, policy: Policy) -> Readiness:
     log = history.load()
     events = history.events()
     columns = log.columns
-    people = _identified(log)
-    is_order = (columns.event == code(ORDER)) & people[_owner(log)]
+    people = log.identified()
+    is_order = (columns.event == code(ORDER)) & people[log.owners()]
     changes = history.consent_changes()
     plan = _plan(log, targets, end)
     return Readiness(
@@ -156,7 +153,7 @@ def readiness(history: History, targets: Targets, policy: Policy) -> Readiness:
         unknown_events={name: n for name, n in events.items() if name not in KNOWN_EVENTS},
         shares={kind: _share_with(log, people, keys) for kind, keys in _KINDS.items()},
         orders=int(is_order.sum()),
-        buyers=len(np.unique(_owner(log)[is_order])),
+        buyers=len(np.unique(log.owners()[is_order])),
         orders_without_amount=int((is_order & (columns.amount == ABSENT)).sum()),
         currency=policy.currency,
         assumed=tuple(sorted(":".join(pair) for pair in policy.assumed_consents)),
@@ -188,14 +185,14 @@ def _answers(log: SignalLog, target: Target, plan: Schedule, end: int) -> Answer
         no = len(scores) - yes
     else:
         asked, yes, no = len(plan.train) + len(plan.test), 0, 0
-        customers = np.flatnonzero(_identified(log))
+        customers = np.flatnonzero(log.identified())
         for moment in (*plan.train, *plan.test):
             as_of = np.full(len(customers), moment, dtype=np.int64)
             values = labels(log, customers, as_of, target, end).values
             yes += int((values == 1).sum())
             no += int((values == 0).sum())
     # At the end the answer is open, but whom it is asked of is known.
-    everybody = np.flatnonzero(_identified(log))
+    everybody = np.flatnonzero(log.identified())
     now = at_risk_then(log, everybody, np.full(len(everybody), end, dtype=np.int64), target)
     return Answers(
         target=target,
@@ -207,20 +204,12 @@ def _answers(log: SignalLog, target: Target, plan: Schedule, end: int) -> Answer
     )
 
 
-def _owner(log: SignalLog) -> Int64Array:
-    return np.repeat(np.arange(len(log), dtype=np.int64), np.diff(log.starts))
-
-
-def _identified(log: SignalLog) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
-    return np.array([not is_anonymous(name) for name in log.customer_ids], dtype=np.bool_)
-
-
 def _share_with(
     log: SignalLog, people: np.ndarray[tuple[int], np.dtype[np.bool_]], keys: tuple[str, ...]
 ) -> float:
     rows = np.isin(log.columns.event, [code(key) for key in keys])
     with_some = np.zeros(len(log), dtype=np.bool_)
-    with_some[_owner(log)[rows]] = True
+    with_some[log.owners()[rows]] = True
     return float((with_some & people).sum() / max(1, people.sum()))
 
 
@@ -321,7 +310,3 @@ def _consent_lines(found: Readiness) -> list[str]:
     if found.objectors:
         told.append(f"{found.objectors:,} objected to direct marketing: never addressed or scored.")
     return told
-
-
-def _day(moment: int) -> str:
-    return datetime.fromtimestamp(moment / SECOND, tz=UTC).strftime("%Y-%m-%d")

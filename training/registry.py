@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from features.home import Home
+from features.signals import date_of
 from models.bundle import EXPECTED_MARGIN, Bundle
 from models.classifier import Classifier, Forest
 from models.evaluation import CARD, FILE, Evaluation, ModelFigures, TargetEvaluation
@@ -96,7 +97,7 @@ def track(home: Home, retrained: Retrained, folder: Path) -> str:
         import mlflow
 
         experiment = _experiment(client, home)
-        title = f"train {_day(bundle.as_of)} {bundle.sha256[:12]}"
+        title = f"train {date_of(bundle.as_of)} {bundle.sha256[:12]}"
         with mlflow.start_run(experiment_id=experiment, run_name=title) as parent:
             mlflow.set_tags(_tags(home, evaluation, bundle))
             mlflow.log_params(_parameters(evaluation, retrained))
@@ -247,7 +248,7 @@ def _tags(home: Home, evaluation: Evaluation, bundle: Bundle) -> dict[str, str]:
         "simulated": str(about.simulated).lower(),
         "data_digest": evaluation.data_digest,
         "feature_fingerprint": bundle.fingerprint,
-        "as_of": _day(bundle.as_of),
+        "as_of": date_of(bundle.as_of),
         "git_commit": git_commit(ROOT),
     }
 
@@ -412,7 +413,3 @@ def git_commit(root: Path) -> str:
         for words in (("rev-parse", "HEAD"), ("status", "--porcelain", "--untracked-files=no"))
     )
     return commit.stdout.strip() + ("+changes" if changes.stdout.strip() else "")
-
-
-def _day(moment: int) -> str:
-    return str(np.datetime64(moment, "us").astype("datetime64[D]"))

@@ -13,7 +13,6 @@ from features.signals import (
     Int64Array,
     SignalLog,
     code,
-    is_anonymous,
 )
 from models.targets import RECOMMENDATION, Target
 
@@ -84,9 +83,8 @@ def surveys(log: SignalLog, target: Target, end: int) -> Surveys:
     """
     columns, window = log.columns, target.window_days * DAY
     known = (columns.occurred_at < end) & (columns.received_at < end)
-    owner = np.repeat(np.arange(len(log), dtype=np.int64), np.diff(log.starts))
-    people = np.array([not is_anonymous(name) for name in log.customer_ids], dtype=bool)
-    known &= people[owner]
+    owner = log.owners()
+    known &= log.identified()[owner]
     sent = np.flatnonzero(known & (columns.event == code(SENT)))
     told = np.flatnonzero(
         known & (columns.event == code(RECOMMENDATION)) & (columns.value != ABSENT)

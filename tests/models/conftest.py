@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from features.definitions import FEATURES
 from models.bundle import Bundle, Golden, with_golden_rows
+from models.bundle_files import write_bundle
 from models.classifier import Calibration, Classifier, Forest, Logistic, RecencyRule
 from models.margin import MarginModel
 from models.reason_texts import ReasonTexts, load_reason_texts
@@ -99,6 +100,12 @@ def bundle(rows: FloatArray, forest: Classifier, rule: Classifier) -> Bundle:
 def texts() -> ReasonTexts:
     """The shipped sentences."""
     return load_reason_texts(Path(__file__).parents[2] / "serving" / "reasons.toml", FEATURES)
+
+
+@pytest.fixture
+def folder(bundle: Bundle, tmp_path: Path) -> Path:
+    """The bundle as training wrote it."""
+    return tmp_path / write_bundle(bundle, tmp_path)
 
 
 @pytest.fixture

@@ -21,11 +21,6 @@ WIDTH = len(FEATURES)
 Signer = Callable[..., Path]
 
 
-@pytest.fixture
-def folder(bundle: Bundle, tmp_path: Path) -> Path:
-    return tmp_path / write_bundle(bundle, tmp_path)
-
-
 def test_a_bundle_comes_back_as_it_was(
     bundle: Bundle, folder: Path, rows: FloatArray, signed_again: Signer
 ) -> None:

@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from features.definitions import FEATURES
-from models.bundle import Bundle
-from models.bundle_files import DamagedBundle, load_bundle, write_bundle
+from models.bundle_files import DamagedBundle, load_bundle
 from models.bundle_trial import try_in_child
 
 Signer = Callable[..., Path]
@@ -34,11 +33,6 @@ def code(mark: Path) -> bytes:
 def mlmodel(mark: Path) -> bytes:
     """MLflow's description of a model whose loader is code of the artefact."""
     return b"flavors:\n  python_function:\n    loader_module: evil\n    code: code\n"
-
-
-@pytest.fixture
-def folder(bundle: Bundle, tmp_path: Path) -> Path:
-    return tmp_path / write_bundle(bundle, tmp_path)
 
 
 @pytest.fixture

@@ -120,11 +120,11 @@ def test_each_customer_has_their_own_signals(log_of, rules) -> None:
     ),
     asked=st.lists(st.tuples(st.integers(0, 2), st.integers(60, 180)), min_size=1, max_size=8),
 )
-def test_sums_equal_those_of_a_plain_loop(log_maker_of_orders, rules_28, facts, asked) -> None:
+def test_sums_equal_those_of_a_plain_loop(log_maker_of_orders, rules, facts, asked) -> None:
     log = log_maker_of_orders(facts)
     who = np.array([owner for owner, _ in asked])
     at = np.array([day * DAY for _, day in asked])
-    found = rewards_after(log, who, at, rules_28, END)
+    found = rewards_after(log, who, at, rules, END)
     for row, (owner, day) in enumerate(asked):
         if day + 28 > 200:
             assert np.isnan(found[row])
@@ -135,11 +135,6 @@ def test_sums_equal_those_of_a_plain_loop(log_maker_of_orders, rules_28, facts, 
             if person == owner and day <= on < day + 28 and on + delay < 200
         )
         assert found[row] == pytest.approx(expected)
-
-
-@pytest.fixture(scope="session")
-def rules_28() -> Policy:
-    return load_policy(policy.SHIPPED)
 
 
 @pytest.fixture(scope="session")
