@@ -11,6 +11,9 @@ from features.signals import (
     DAY,
     KEYED_BY,
     KNOWN_EVENTS,
+    MINOR_UNITS,
+    SURVEYS,
+    THOUSANDTHS,
     VALUE_SOURCE,
     SignalColumns,
     code,
@@ -20,11 +23,8 @@ from serving.answer import time_text
 from serving.console.words import money
 from serving.records import CHANNELS
 
-MINOR_UNITS: Final = 100  # of currencies with two decimals, as for the features
-THOUSANDTHS: Final = 1000
 MOST_ENTRIES: Final = 30  # as many as a person reads; the twins hold as many
 
-SURVEYS: Final = ("nps", "csat", "ces")
 OTHER: Final = "Another signal"
 SAID: Final = {
     "Order Completed": "Ordered",
