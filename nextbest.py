@@ -526,35 +526,39 @@ def pause(  # noqa: PLR0913 - each is an option of the command
     ] = None,
     off: Annotated[bool, typer.Option("--off", help="Let go again.")] = False,
     number: Annotated[int | None, typer.Option(help="With --off: this one; else all.")] = None,
+    review: Annotated[
+        bool,
+        typer.Option("--review", help="With --off: what came due meanwhile is not sent by itself."),
+    ] = False,
     home: HomeOption = DEFAULT_HOME,
     as_json: JsonOption = False,
 ) -> None:
-    """Hold messages back, all or some: the crisis switch; without options, say what is paused."""
-    from serving.contact_policy import told
-    from serving.pause_calls import listed
+    """Hold messages back, all or some: the crisis switch; without options, say what is paused.
+
+    It says as well whom a pause kept from a message, while it is on, as it ends, and for a week
+    after one that ended with --review.
+    """
     from serving.pauses import ALLOWED, Wanted
     from serving.store import Store
+    from training.pause_words import Looked, look_lines, look_record
 
     if (off and reason is not None) or (number is not None and not off):
         raise WrongUse(
             "pause: give --reason to hold back, or --off [--number N] to let go; not both"
         )
+    if review and not off:
+        raise WrongUse("pause: --review goes with --off; a pause that is on sends nothing anyway")
     if off and (allow or {channel, stage, flag} != {"any"}):
         raise WrongUse("pause: --off takes --number N, or nothing for all; nothing was turned off")
     if reason is None and not off and (allow or {channel, stage, flag} != {"any"}):
         raise WrongUse("pause: no --reason; say in a few words why, it stands in every refusal")
     Home(home).about()
     with Store.open(Home(home).store) as store:
-        if off:
-            store.end_pause(number)
-        elif reason is not None:
+        ended = store.end_pause(number, review) if off else ()
+        if reason is not None:
             store.pause(Wanted(reason, channel, stage, flag, tuple(allow or ALLOWED)))
-        on = store.pauses()
-    lines = [
-        f"paused ({each.number}): {told(each)}; {' and '.join(each.allow)} still leave"
-        for each in on
-    ]
-    show(lines or ["nothing is paused"], listed(on), as_json)
+        looked = Looked.at(store, ended)
+    show(look_lines(looked), look_record(looked), as_json)
 
 
 @app.command()

@@ -227,12 +227,12 @@ def _held_back(entry: Communication, now: Now) -> Iterator[Obstacle]:
 
 
 def _paused(pause: Pause) -> Obstacle:
-    def words() -> str:
-        return phrase(
-            "pause {number} is turned off ({told})", number=pause.number, told=told(pause)
-        )
+    return Obstacle(PAUSED, lambda: turned_off(pause))
 
-    return Obstacle(PAUSED, words)
+
+def turned_off(pause: Pause) -> str:
+    """What a refusal under a pause waits for, in words."""
+    return phrase("pause {number} is turned off ({told})", number=pause.number, told=told(pause))
 
 
 def told(pause: Pause) -> str:

@@ -18,7 +18,7 @@ from serving import tables
 from serving.contact_policy import CAPACITY_DAYS
 from serving.households import others_at_home, traits_of
 from serving.outcome_kinds import NOT_SENT, WENT_OUT
-from serving.pauses import pauses_on
+from serving.pauses import pauses_in_force
 from serving.records import (
     NO_CONTACT,
     Candidate,
@@ -283,6 +283,7 @@ def ledger_of(
     said = consent_of(connection, customer_id, as_of)
     traits = traits_of(connection, customer_id, as_of)
     contacts = contacts_of(connection, customer_id, as_of)
+    on, reviewed = pauses_in_force(connection, as_of)
     others = others_at_home(connection, customer_id, traits, as_of)
     older = {"customer": customer_id, "since": as_of - CONTACT_DAYS * DAY}
     long_ago = connection.scalars(_OLD_NAMES, older)
@@ -290,7 +291,8 @@ def ledger_of(
         consents=said.consents,
         objected=said.objected,
         contacts=contacts,
-        pauses=pauses_on(connection),
+        pauses=on,
+        reviewed=reviewed,
         household={other: contacts_of(connection, other, as_of) for other in others},
         opt_outs=said.opt_outs,
         traits=traits,

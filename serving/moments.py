@@ -4,7 +4,7 @@ A moment rests on signals and on what was sent, never on a plan that somebody wr
 signal that comes late, twice or out of order, or a restart, cannot leave a wrong plan behind.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
@@ -93,12 +93,16 @@ def obstacles_of_past(
 ) -> tuple[Obstacle, ...]:
     """What in the past of a customer, read under the lock, stands in the way of an entry.
 
-    A step of a sequence comes after the step before it; a statement in a crisis only in one.
+    A step of a sequence comes after the step before it; a statement in a crisis only in one; and
+    what a pause under review held back waits for a person.
     """
     moment = entry.moment
     found: tuple[Obstacle, ...] = ()
     if entry.message_class == "crisis" and not ledger.pauses:
         found = (_NO_CRISIS,)
+    if moment is not None and ledger.reviewed:
+        start = start_of(entry, catalog, last_at, ledger, as_of)
+        found = (*found, *_under_review(entry, moment, start, ledger))
     if moment is None or not moment.after:
         return found
     start = _reached(moment.after, catalog, last_at, sent_at(ledger.contacts), as_of)
@@ -155,6 +159,21 @@ def _obstacles_since(
     if as_of < opens:
         return (_too_early(moment, start, opens),)
     return (_too_late(moment, closes),) if as_of >= closes else ()
+
+
+def _under_review(
+    entry: Communication, moment: Moment, start: Start | None, ledger: Ledger
+) -> Iterator[Obstacle]:
+    """Its moment came before the end of a pause that held it back and is under review."""
+    for pause in ledger.reviewed:
+        held_back = pause.holds_back(entry.channel, entry.message_class, ledger.situation)
+        if held_back and start is not None and opens_at(moment, start) < (pause.ended_at or 0):
+            words = phrase(
+                "{again} (pause {number} held it back: a person looks at it)",
+                again=_again(moment),
+                number=pause.number,
+            )
+            yield Obstacle("review", words)
 
 
 _NO_CRISIS: Final = Obstacle("no_crisis", phrase("the crisis switch is turned on"))

@@ -1,22 +1,31 @@
 """The crisis switch: what is paused, since when and why. Nothing of it is ever erased."""
 
 import json
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, replace
+from typing import Any, Final
 
 import sqlalchemy as sa
 
+from features.signals import DAY
 from serving import tables
 from serving.plain_text import unseen
 from serving.records import ANY, CHANNELS, CLASSES, FLAGS, NO_CONTACT, STAGES, Pause
 
 ALLOWED: Final = ("transactional", "crisis")
+FOR_EVER: Final = 2**62  # no pause ends later
 LONGEST_REASON: Final = 200  # characters; it stands in every refusal
 
-_ON: Final = (
-    sa.select(*(tables.pauses.c[name] for name in Pause.__slots__))
-    .where(tables.pauses.c.ended_at.is_(None))
-    .order_by(tables.pauses.c.number)
+# A moment lasts a year at most, and may come a year after its trigger: none is due any later.
+REVIEWED_DAYS: Final = 366
+
+_EVERY: Final = sa.select(*(tables.pauses.c[name] for name in Pause.__slots__)).order_by(
+    tables.pauses.c.number
+)
+_OF_REVIEW: Final = tables.pauses.c.number.in_(sa.select(tables.reviews.c.pause))
+# Those that are on, and those under review that ended after a moment: one question a decision.
+_IN_FORCE: Final = _EVERY.where(
+    tables.pauses.c.ended_at.is_(None)
+    | (tables.pauses.c.ended_at > sa.bindparam("ended_after")) & _OF_REVIEW
 )
 # A silence that was decided while a pause was on, and the pause is over: it tells nothing any more.
 HELD_SILENCE: Final = sa.and_(
@@ -80,11 +89,28 @@ class Wanted:
 
 def pauses_on(connection: sa.Connection) -> tuple[Pause, ...]:
     """The parts of the switch that are on, oldest first."""
-    found = []
-    for row in connection.execute(_ON):
-        number, reason, since, channel, stage, flag, allow = row
-        found.append(Pause(number, reason, since, channel, stage, flag, tuple(json.loads(allow))))
-    return tuple(found)
+    return pauses_in_force(connection, FOR_EVER)[0]
+
+
+def pauses_in_force(
+    connection: sa.Connection, as_of: int
+) -> tuple[tuple[Pause, ...], tuple[Pause, ...]]:
+    """The parts that are on, and those under review whose moments may not be over at `as_of`."""
+    asked = {"ended_after": as_of - REVIEWED_DAYS * DAY}
+    found = [_pause(row) for row in connection.execute(_IN_FORCE, asked)]
+    on = tuple(each for each in found if each.ended_at is None)
+    return on, tuple(each for each in found if each.ended_at is not None)
+
+
+def every_pause(connection: sa.Connection) -> tuple[Pause, ...]:
+    """All parts that ever were on, oldest first."""
+    return tuple(_pause(row) for row in connection.execute(_EVERY))
+
+
+def _pause(row: sa.Row[tuple[Any, ...]]) -> Pause:
+    number, reason, since, channel, stage, flag, allow, ended_at = row
+    allowed = tuple(json.loads(allow))
+    return Pause(number, reason, since, channel, stage, flag, allowed, ended_at)
 
 
 def turn_on(connection: sa.Connection, wanted: Wanted, now: int) -> Pause:
@@ -102,8 +128,17 @@ def turn_on(connection: sa.Connection, wanted: Wanted, now: int) -> Pause:
     return next(each for each in pauses_on(connection) if each.number == number)
 
 
-def turn_off(connection: sa.Connection, number: int | None, now: int) -> tuple[Pause, ...]:
+def turn_off(
+    connection: sa.Connection, number: int | None, now: int, review: bool = False
+) -> tuple[Pause, ...]:
     """Turn one pause off, or all of them; those that were.
+
+    Parameters
+    ----------
+    review : bool
+        Whether a person looks at what they held back: then no message whose moment came before
+        now, and which they held back, is sent by itself any more. Without it, what was held back
+        is sent if its moment is not over.
 
     Raises
     ------
@@ -121,4 +156,7 @@ def turn_off(connection: sa.Connection, number: int | None, now: int) -> tuple[P
         .where(pauses.c.number.in_([each.number for each in ending]))
         .values(ended_at=now)
     )
-    return ending
+    if review and ending:
+        rows = [{"pause": each.number} for each in ending]
+        connection.execute(sa.insert(tables.reviews), rows)
+    return tuple(replace(each, ended_at=now) for each in ending)

@@ -67,6 +67,8 @@ class Pause:
         What it is about; `ANY` where it is about all.
     allow : tuple of str
         Message classes that may leave all the same.
+    ended_at : int or None
+        When it was turned off, microseconds UTC; None: it is on.
     """
 
     number: int
@@ -76,6 +78,7 @@ class Pause:
     stage: str = ANY
     flag: str = ANY
     allow: tuple[str, ...] = ("transactional", "crisis")
+    ended_at: int | None = None
 
     def holds_back(self, channel: str, message_class: str, situation: "Situation") -> bool:
         """Whether a message of this kind to such a customer must not leave."""
@@ -137,6 +140,8 @@ class Ledger:
         All contacts of the longest cap window, from signals and from the decision log.
     pauses : tuple of Pause
         The parts of the crisis switch that are on.
+    reviewed : tuple of Pause
+        Parts that are off again, of which a person looks at what they held back.
     household : mapping of customer to contacts
         Those of the others in the customer's household.
     opt_outs : tuple of OptOut
@@ -156,6 +161,7 @@ class Ledger:
     objected: bool = False
     contacts: tuple[Contact, ...] = ()
     pauses: tuple[Pause, ...] = ()
+    reviewed: tuple[Pause, ...] = ()
     household: Mapping[str, tuple[Contact, ...]] = field(default_factory=dict)
     opt_outs: tuple[OptOut, ...] = ()
     traits: Mapping[str, str] = field(default_factory=dict)

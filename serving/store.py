@@ -61,7 +61,14 @@ from serving.moment_index import (
 from serving.outcome_kinds import NOT_SENT
 from serving.outcomes import Kept, Outcome, Report, keep_outcome, outcomes_of
 from serving.past_decisions import PastDecision, past_decisions
-from serving.pauses import HELD_SILENCE, Wanted, pauses_on, turn_off, turn_on
+from serving.pauses import (
+    HELD_SILENCE,
+    Wanted,
+    pauses_in_force,
+    pauses_on,
+    turn_off,
+    turn_on,
+)
 from serving.records import NO_CONTACT, Decision, Ledger, Pause, Situation
 from serving.sqlite_file import OldSqlite, opened, require_sqlite, sqlite_version
 from serving.succession import (
@@ -75,6 +82,7 @@ from serving.succession import (
     predecessor,
 )
 from serving.turnstile import StoreBusy, Turnstile
+from serving.withheld import Withheld, withheld_by
 
 PATIENCE_SECONDS: Final = (
     0.8  # below the service's deadline of 1 s, so that the store gives up first
@@ -107,6 +115,7 @@ _STANDING: Final = (
         tables.decisions.c.message_class,
         tables.decisions.c.stage,
         tables.decisions.c.flags,
+        tables.decisions.c.recorded_at,
     )
     .where(
         tables.decisions.c.customer_id == sa.bindparam("customer"),
@@ -527,8 +536,8 @@ class Store:
         with self._writing() as connection:
             return turn_on(connection, wanted, self._clock())
 
-    def end_pause(self, number: int | None = None) -> tuple[Pause, ...]:
-        """Turn one pause off, or all; those that were.
+    def end_pause(self, number: int | None = None, review: bool = False) -> tuple[Pause, ...]:
+        """Turn one pause off, or all; those that were. See `pauses.turn_off`.
 
         Raises
         ------
@@ -536,7 +545,19 @@ class Store:
             If no pause of that number is on.
         """
         with self._writing() as connection:
-            return turn_off(connection, number, self._clock())
+            return turn_off(connection, number, self._clock(), review)
+
+    def reviewed(self, within: int) -> tuple[Pause, ...]:
+        """Pauses under review that ended within so many microseconds, oldest first."""
+        now = self._clock()
+        with self._reader.connect() as connection:
+            _, found = pauses_in_force(connection, now)
+        return tuple(each for each in found if (each.ended_at or 0) > now - within)
+
+    def withheld(self, pause: Pause) -> Withheld:
+        """What a pause held back, and of whom."""
+        with self._reader.connect() as connection:
+            return withheld_by(connection, pause)
 
     # Decisions
 
@@ -631,9 +652,11 @@ def standing_of(
     if found is None:
         return None
     situation = Situation(found.stage, tuple(json.loads(found.flags)))
+    on, reviewed = pauses_in_force(connection, now)
+    # What was said before a pause under review began is not said again after it.
+    waiting = [each for each in reviewed if found.recorded_at < (each.ended_at or 0)]
     held_back = found.communication != NO_CONTACT and any(
-        pause.holds_back(found.channel, found.message_class, situation)
-        for pause in pauses_on(connection)
+        pause.holds_back(found.channel, found.message_class, situation) for pause in (*on, *waiting)
     )
     return None if held_back else bytes(found.answer)
 

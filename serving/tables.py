@@ -227,3 +227,10 @@ pauses = sa.Table(
     sa.CheckConstraint("typeof(since) = 'integer'"),
     sa.Index("pauses_on", "ended_at"),
 )
+
+# Pauses of which a person looks at what they held back, so that it is not sent late by itself.
+reviews = sa.Table(
+    "reviews",
+    METADATA,
+    sa.Column("pause", sa.Integer, sa.ForeignKey("pauses.number"), primary_key=True),
+)

@@ -47,6 +47,7 @@ HOMES = {
         "serving/store.py",
         "serving/succession.py",
         "serving/tables.py",
+        "serving/withheld.py",
     },
     "threadpoolctl": {"training/fit.py"},
     "typer": {"nextbest.py"},

@@ -226,6 +226,7 @@ WRONG_USE = {
     ("pause", "--off", "--reason", "x"): "give --reason to hold back, or --off [--number N] to",
     ("pause", "--reason", "x", "--stage", "old"): "stage 'old' is not known; must be one of any",
     ("pause", "--off", "--channel", "sms"): "--off takes --number N, or nothing for all; nothing",
+    ("pause", "--review"): "--review goes with --off; a pause that is on sends nothing anyway",
     ("pause", "--off", "--number", "9"): "no pause 9 is on; those that are: none",
     ("mlflow",): "nothing is kept in MLflow yet; run `nextbest train`",
 }
@@ -315,6 +316,10 @@ def test_messages_are_held_back_and_let_go(run: Run, tmp_path: Path) -> None:
     assert "Paused (2): everything: flood." in service_lines(Home(tmp_path / ".nextbest"))
     assert run("pause", "--off", "--number", "2")[1] == line
     assert run("pause", "--off") == (0, "nothing is paused\n", "")
+    assert run("pause", "--reason", "fire")[0] == 0
+    ended = run("pause", "--off", "--review")[1]
+    assert ended.startswith("nothing is paused\nunder review (3): everything: fire; ended 20")
+    assert run("pause")[1] == ended
 
 
 def test_keys_are_made_listed_and_revoked(run: Run, tmp_path: Path) -> None:

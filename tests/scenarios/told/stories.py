@@ -33,6 +33,7 @@ class Then:
     drawn: float = 0.5
     pause: Mapping[str, Any] = field(default_factory=dict)
     resume: bool = False
+    review: bool = False
     hears: str = ""
     due: tuple[str, ...] | None = None
     reported: str = ""

@@ -112,7 +112,7 @@ def switch(world: World, then: Then) -> None:
     if then.pause:
         world.store.pause(Wanted(**then.pause))
     if then.resume:
-        world.store.end_pause()
+        world.store.end_pause(review=then.review)
 
 
 @cache
