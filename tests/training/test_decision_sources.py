@@ -10,6 +10,8 @@ from features.history import DecisionSignal, History
 from features.signals import DAY
 from features.stage import STAGES
 from models.effects import STATE, state_of
+from models.expectation import Expectation, Score
+from serving.arbitration import stated_effect
 from serving.decision import customer_at, expectation_of
 from serving.past_decisions import PastDecision
 from serving.records import ARMS
@@ -23,6 +25,7 @@ from training.decision_sources import (
     SAME_TWICE,
     UNKNOWN_ARM,
     UNKNOWN_CUSTOMER,
+    Drawn,
     Gathered,
     drawn_from,
     gather,
@@ -173,8 +176,52 @@ def test_scores_of_all_at_once_are_those_of_one_by_one(trained, found, engine) -
         )
         expectation = expectation_of(customer, replace(engine, texts=None))
         state = state_of(expectation, customer.features, customer.stage)
-        np.testing.assert_allclose(table.state[row], state, rtol=1e-12)
+        np.testing.assert_array_equal(table.state[row], state)
         assert STAGES[table.stage[row]] == customer.stage
+
+
+def test_logged_scores_give_the_state_and_the_stated_effects_of_a_single_decision(
+    trained, engine
+) -> None:
+    """All decisions at once, to the last bit as the functions that know one customer."""
+    home, as_of = trained
+    log = History(home.signals).load()
+    rng = np.random.default_rng(8)
+    told = [
+        {"churn_risk": 0.3, "repurchase_likelihood": 0.71, "expected_margin": 12.5},
+        {"promoter_likelihood": 0.1 + 0.2, "churn_risk": 1 / 3, "expected_margin": 1e-3},
+        {"churn_risk": float("nan")},
+        {},  # nothing was expected: not even the usual margin is
+    ]
+    drawn = [
+        Drawn(log.customer_ids[place], as_of - DAY, "newsletter", HALF, "policy", "lapsed", scores,
+              rng.gamma(1.0, 20.0, len(engine.features)))
+        for place, scores in enumerate(told)
+    ]  # fmt: skip
+    table = gathered(drawn, log, engine, as_of).log
+    names, margin = engine.features.names, engine.bundle.margin
+    for row, one in enumerate(drawn):
+        scores = {
+            name: Score(name, None if np.isnan(value) else value, 0, 0.0, "")
+            for name, value in one.scores.items()
+        }
+        usual = float(margin.usual(one.features[np.newaxis], names)[0]) if one.scores else 0.0
+        expectation = Expectation(scores, usual)
+        features = dict(zip(names, one.features.tolist(), strict=True))
+        assert table.state[row].tolist() == state_of(expectation, features, "lapsed").tolist()
+        for place, name in enumerate(table.names[1:], 1):
+            entry = engine.catalog.communications[name]
+            effect, _ = stated_effect(entry, expectation, engine.policy)
+            assert table.prior[row, place] == effect
+    assert (table.prior[:, 0] == 0).all()
+
+
+def test_nothing_is_stated_of_what_the_catalog_no_longer_holds(engine, log_of) -> None:
+    vector = {"no_contact": 0.5, "gone": 0.5}
+    drawn = [Drawn("C-1", 5 * DAY, "gone", vector, "policy", "active", {"churn_risk": 0.2})]
+    found = gathered(drawn, log_of({"C-1": [("Page Viewed", DAY)]}), engine, 90 * DAY).log
+    assert found.names[-1] == "gone"
+    assert np.isnan(found.prior).tolist() == [[False] * (len(found.names) - 1) + [True]]
 
 
 def test_states_are_those_of_the_moment(trained, pilot, engine) -> None:
