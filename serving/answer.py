@@ -30,12 +30,15 @@ class Surroundings:
         Those that a caller may ask for.
     language : Language
         The one that sentences are said in; names, codes and the company's own texts stay.
+    sentences : bool
+        Whether refusals say what would have to change; making that is half of an answer's work.
     """
 
     about: About
     currency: str
     languages: Mapping[str, Language] = field(default_factory=dict)
     language: Language = ENGLISH
+    sentences: bool = True
 
     def heard_in(self, locale: str | None) -> "Surroundings":
         """The same for a caller who asks for a locale; without one, nothing changes."""
@@ -105,7 +108,7 @@ def answer(decision_id: str, decision: Decision, surroundings: Surroundings) -> 
             {
                 "communication": refusal.communication,
                 "rule": refusal.rule,
-                "change": say(refusal.change),
+                "change": say(refusal.change) if surroundings.sentences else "",
             }
             for refusal in decision.refusals
         ],

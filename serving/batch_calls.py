@@ -76,10 +76,11 @@ def answers(
     try:
         serving = service.champion.current()
     except Exception as error:  # the promise of this service: no failure of ours reaches a CRM
-        service.failures.note("fallbacks served", error)
+        service.failures.note("no batch could be begun; fallbacks served", error)
         return [fallen(service, question) for question in questions]
     if not reasons:
         serving = replace(serving, engine=replace(serving.engine, texts=None))
+        service = replace(service, surroundings=replace(service.surroundings, sentences=False))
     found: list[dict[str, Json]] = []
     slowest = 0.0
     for start in range(0, len(questions), TOGETHER):
@@ -104,7 +105,7 @@ def logged_together(
                 for question, how in zip(questions, ready, strict=True)
             ]
     except Exception as error:  # the same promise
-        service.failures.note("fallbacks served", error)
+        service.failures.note("a part of a batch could not be kept; fallbacks served", error)
         return [fallen(service, question) for question in questions]
 
 
@@ -113,7 +114,7 @@ def prepared(service: Service, serving: InService, question: Question) -> Ready 
     try:
         return ready_to_choose(question, service.store, serving.engine, serving.note)
     except Exception as error:  # the same promise
-        service.failures.note("fallback served", error)
+        service.failures.note("one of a batch could not be prepared; fallback served", error)
         return None
 
 
@@ -129,7 +130,7 @@ def settled(service: Service, question: Question, how: Ready) -> dict[str, Json]
         }
         return {"status": 422, "errors": [wrong]}
     except Exception as error:  # the same promise
-        service.failures.note("fallback served", error)
+        service.failures.note("one of a batch could not be settled; fallback served", error)
         return fallen(service, question)
 
 

@@ -138,6 +138,7 @@ def recorded(question: Question, ready: Ready, store: Store, surroundings: Surro
             question.reuses_standing,
             ready.limited,
             question.since,
+            surroundings.sentences,
         ),
     )
 

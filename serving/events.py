@@ -152,7 +152,7 @@ def read_item(item: object, arrival: Arrival) -> Item:
     stood = _as_it_stood(item)
     if not isinstance(item, Mapping):
         return PutAside("", {"item": "an item is no JSON object; send {...} each"}, stood)
-    given = _text(item.get("messageId")) or ""
+    given = _said_id(item)
     shown_id = given if _ID.fullmatch(given) else ""
     unstorable = _unstorable(item, stood)
     if unstorable:
@@ -182,6 +182,12 @@ def read_item(item: object, arrival: Arrival) -> Item:
         "received_at": time_text(moments[1]),
     }
     return _received(row, moments, numbers, content)
+
+
+def _said_id(item: Mapping[object, object]) -> str:
+    """The sender's own id of the message; empty if it is none, or no text."""
+    given = item.get("messageId")
+    return (_text(given) or "") if isinstance(given, str) else ""
 
 
 def moment_of(text: Text) -> int | None:

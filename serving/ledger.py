@@ -15,7 +15,7 @@ from features.signals import CHANNELS, DAY, MINUTE
 from features.traits import HOUSEHOLD_ID
 from models.expectation import Reason, Score
 from serving import tables
-from serving.contact_policy import CAPACITY_DAYS
+from serving.contact_policy import CAPACITY_DAYS, PAUSED
 from serving.households import others_at_home, traits_of
 from serving.outcome_kinds import NOT_SENT, WENT_OUT
 from serving.pauses import pauses_in_force
@@ -203,6 +203,8 @@ class Circumstances:
         Communications with so many places a week; the places taken are read under the lock.
     since : int
         A decision made earlier than this does not hold any more; microseconds UTC.
+    sentences : bool
+        Whether refusals are logged with what would have to change.
     """
 
     features: tuple[float, ...] = ()
@@ -211,6 +213,7 @@ class Circumstances:
     reuses_standing: bool = False
     limited: tuple[str, ...] = ()
     since: int = 0
+    sentences: bool = True
 
 
 NOTHING_MORE: Final = Circumstances()
@@ -431,7 +434,9 @@ def decision_columns(decision: Decision, circumstances: Circumstances) -> dict[s
         "selection_probability": decision.selection_probability,
         "probabilities": json.dumps(dict(decision.probabilities)),
         "effects": json.dumps([fields_of(candidate) for candidate in decision.ranked]),
-        "refusals": json.dumps([_refused(refusal) for refusal in decision.refusals]),
+        "refusals": json.dumps(
+            [_refused(refusal, circumstances.sentences) for refusal in decision.refusals]
+        ),
         "scores": json.dumps({name: fields_of(s) for name, s in expectation.scores.items()}),
         "reasons": json.dumps([fields_of(reason) for reason in expectation.reasons]),
         "stage": decision.stage,
@@ -454,10 +459,12 @@ def fields_of(record: Candidate | Score | Reason | Consent) -> dict[str, object]
     return {name: getattr(record, name) for name in record.__dataclass_fields__}
 
 
-def _refused(refusal: Refusal) -> dict[str, object]:
+def _refused(refusal: Refusal, sentences: bool) -> dict[str, object]:
+    """A refusal as it is logged; a pause's words always, they say which pause it was."""
+    is_told = sentences or refusal.rule == PAUSED
     return {
         "communication": refusal.communication,
         "rule": refusal.rule,
-        "change": refusal.change,
+        "change": refusal.change if is_told else "",
         "until": refusal.until,
     }

@@ -104,7 +104,9 @@ class BatchRequest(Sent):
     # Read one by one, so that a wrong item does not fail the others.
     decisions: Annotated[list[object], Field(min_length=1, max_length=500)]
     reasons: bool = Field(
-        True, description="False: no sentences; saves about a quarter of the time."
+        True,
+        description="False: no sentences, neither of reasons nor of what a refusal waits for; "
+        "saves about 40 % of the time.",
     )
 
 

@@ -1,6 +1,8 @@
 """Many decisions in one call, and the flat form."""
 
 import asyncio
+import json
+import sqlite3
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from types import SimpleNamespace
@@ -16,6 +18,7 @@ from serving import batch_calls
 from serving.answer_schemas import BatchAnswer
 from serving.api import create_app
 from serving.desk import Question, Ready
+from serving.pauses import Wanted
 from serving.settings import Settings
 
 BATCH = "/v1/decisions/batch"
@@ -91,10 +94,24 @@ def test_an_idempotency_key_works_within_and_between_batches(ask: Ask, app: Fast
     assert app.state.service.store.decision_count() == 1
 
 
-def test_sentences_can_be_left_out(ask: Ask) -> None:
+def test_sentences_can_be_left_out(ask: Ask, app: FastAPI) -> None:
+    app.state.service.store.pause(Wanted("a product is called back"))
     [found] = items(ask, {"customer_id": "C-lapsing"}, reasons=False)
     assert found["decision"]["reasons"] == []
     assert found["decision"]["scores"] != {}
+    refusals = found["decision"]["refusals"]
+    assert {refusal["change"] for refusal in refusals} == {""}
+    with sqlite3.connect(app.state.service.settings.home / "store.db") as connection:
+        [(logged,)] = connection.execute("SELECT refusals FROM decisions").fetchall()
+    connection.close()
+    assert [(r["communication"], r["rule"]) for r in json.loads(logged)] == [
+        (refusal["communication"], refusal["rule"]) for refusal in refusals
+    ]
+    told = {r["change"].partition(" (")[0] for r in json.loads(logged) if r["rule"] == "paused"}
+    assert told == {"pause 1 is turned off"}  # of a pause they are kept: they say which one
+    assert {r["change"] for r in json.loads(logged) if r["rule"] != "paused"} == {""}
+    [full] = items(ask, {"customer_id": "C-new"})
+    assert all(refusal["change"] for refusal in full["decision"]["refusals"])
 
 
 def test_the_flat_form(ask: Ask) -> None:
@@ -163,6 +180,38 @@ def test_what_fails_fails_alone(
     assert found[0]["decision"]["decision_id"] == "dec_not_logged"
     assert app.state.service.store.decision_count() == 2
     assert "C-new" not in caplog.text
+    assert failed(app) == {
+        ("one of a batch could not be prepared; fallback served", "OSError"): 1,
+        ("one of a batch could not be settled; fallback served", "AttributeError"): 1,
+    }
+
+
+def failed(app: FastAPI) -> dict[tuple[str, str], int]:
+    """What was counted as failed."""
+    counts = app.state.service.failures.counts()
+    return {(one.what, one.error): count for one, count in counts.items()}
+
+
+def test_a_mistake_of_ours_fails_no_batch_and_is_logged_and_counted(
+    ask: Ask, app: FastAPI, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    asked = [{"customer_id": who} for who in ("C-new", "C-lapsing")]
+    with monkeypatch.context() as planted:
+        planted.setattr(app.state.service.champion, "current", lambda: 1 / 0)
+        found = items(ask, *asked)
+    assert [item["decision"]["fallback"] for item in found] == [True, True]
+    with monkeypatch.context() as planted:
+        planted.setattr(app.state.service.store, "together", lambda: 1 / 0)
+        found = items(ask, *asked)
+    assert [item["decision"]["fallback"] for item in found] == [True, True]
+    assert app.state.service.store.decision_count() == 0
+    assert failed(app) == {
+        ("no batch could be begun; fallbacks served", "ZeroDivisionError"): 1,
+        ("a part of a batch could not be kept; fallbacks served", "ZeroDivisionError"): 1,
+    }
+    assert "in answers" in caplog.text  # the way there
+    assert "in logged_together" in caplog.text
+    assert [item["decision"]["fallback"] for item in items(ask, *asked)] == [False, False]
 
 
 def test_what_comes_too_late_gets_the_fallback(

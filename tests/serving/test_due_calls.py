@@ -15,7 +15,7 @@ from fastapi import FastAPI
 from features.definitions import FEATURES
 from features.home import About, Home
 from features.signals import ABSENT, DAY, EMPTY, HOUR, MINUTE, SignalColumns, code
-from serving import policy
+from serving import due_calls, policy
 from serving.answer import time_text
 from serving.api import create_app
 from serving.catalog import SHIPPED, load_catalog
@@ -238,6 +238,41 @@ def test_trigger_that_nothing_waits_for_is_named(ask: Ask) -> None:
         "no communication waits for the trigger 'Product Aded'; did you mean 'Product Added'?"
     )
     assert {r["rule"] for r in found["refusals"]} == {"caller_trigger"}
+
+
+def test_a_mistake_of_ours_hides_nobody_else_and_is_logged_and_counted(
+    ask: Ask,
+    tell: Tell,
+    app: FastAPI,
+    clock: Clock,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    tell("Product Added")
+    clock.now += 2 * HOUR + MINUTE
+    due_to = due_calls.due_to
+
+    def broken(customer_id: str, *rest: Any) -> Any:
+        if customer_id == "C-lapsing":
+            raise KeyError("C-lapsing")
+        return due_to(customer_id, *rest)
+
+    monkeypatch.setattr(app.state.service.store, "due_customers", lambda *_: ["C-lapsing", "C-new"])
+    monkeypatch.setattr(due_calls, "due_to", broken)
+    found = ask("GET", "/v1/due")
+    assert named(found) == [("C-new", "cart_reminder")]
+    assert found["note"] == "1 customers could not be looked at; the log says more"
+    monkeypatch.setattr(app.state.service.champion, "current", lambda: 1 / 0)
+    found = ask("GET", "/v1/due", params={"after": "C-lapsing"})
+    assert (found["items"], found["next"]) == ([], "C-lapsing")
+    assert found["note"].startswith("the service could not decide in time or at all")
+    counts = app.state.service.failures.counts()
+    assert {(one.what, one.error): count for one, count in counts.items()} == {
+        ("a customer was left out of what is due", "KeyError"): 1,
+        ("nothing named as due", "ZeroDivisionError"): 1,
+    }
+    assert "in of_customer" in caplog.text  # the way there
+    assert "C-lapsing" not in caplog.text
 
 
 def test_untrained_home_names_nothing(tmp_path: Path, clock: Clock) -> None:

@@ -9,7 +9,9 @@ import httpx
 import pytest
 from starlette.types import Receive, Scope, Send
 
+from serving.failures import Failures
 from serving.security import Guard, presented_key
+from serving.store import StoreFailed
 
 
 def basic(text: str) -> str:
@@ -51,14 +53,33 @@ def answer(app: Guard, key: str) -> httpx.Response:
 
 def test_a_failure_becomes_a_500_without_detail(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.ERROR, "nextbest")
-    response = answer(Guard(failing, lambda key: key == "k"), "k")
+    failures = Failures()
+    response = answer(Guard(failing, lambda key: key == "k", failures=failures), "k")
     assert response.status_code == 500
     assert response.headers["content-type"] == "application/problem+json"
     assert json.loads(response.text)["detail"] == (
         "the service failed; try again, or look at its log"
     )
-    assert "request failed: LookupError at" in caplog.text
+    assert "request failed: LookupError at tests/serving/test_security.py:" in caplog.text
+    assert "in failing" in caplog.text  # the way there
     assert "jane" not in caplog.text + response.text
+    assert [(one.what, one.error, n) for one, n in failures.counts().items()] == [
+        ("request failed", "LookupError", 1)
+    ]
+
+
+def test_a_store_that_is_away_is_no_failure_of_the_caller() -> None:
+    def away(key: str) -> bool:
+        raise StoreFailed("the store could not be read (disk I/O error); look at the disk")
+
+    failures = Failures()
+    response = answer(Guard(failing, away, failures=failures), "k")
+    assert (response.status_code, response.headers["retry-after"]) == (503, "5")
+    assert json.loads(response.text)["detail"] == (
+        "the store could not be read (disk I/O error); look at the disk; nothing was kept of this "
+        "call; send it again in some seconds"
+    )
+    assert [one.what for one in failures.counts()] == ["no key could be checked"]
 
 
 def test_without_a_known_key_the_application_is_not_reached() -> None:
