@@ -2,16 +2,18 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import inf
 from typing import Final
 
 SERVED_BY: Final = ("lightgbm", "logistic", "bg_nbd", "pareto_nbd", "recency", "base_rate")
 NOTHING_SERVES: Final = "none"  # `served_by` of a score for which there is no model
+PROBABILITIES: Final = ("churn_risk", "repurchase_likelihood", "promoter_likelihood")
 SCORES: Final = (
-    "churn_risk",
-    "repurchase_likelihood",
-    "promoter_likelihood",
+    *PROBABILITIES,
     "expected_margin",
 )
+# How often the odds of everybody a probability is: what conditions may ask for beside scores.
+ODDS_RATIOS: Final[Mapping[str, str]] = {f"{name}_odds_ratio": name for name in PROBABILITIES}
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,3 +94,15 @@ class Expectation:
         """Value of a score; None where the bundle has none for this customer."""
         score = self.scores.get(name)
         return None if score is None else score.value
+
+    def odds_ratio(self, name: str) -> float | None:
+        """Odds of a probability over those of its base rate; None where there is none of them.
+
+        The edges of bands stand at 1/2, 2 and 4; see `models.bands`.
+        """
+        score = self.scores.get(name)
+        if score is None or score.value is None or not 0 < score.base_rate < 1:
+            return None
+        if score.value >= 1:
+            return inf
+        return score.value / (1 - score.value) * (1 - score.base_rate) / score.base_rate

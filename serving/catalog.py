@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from features.signals import CHANNELS, MINUTE
-from models.expectation import SCORES
+from models.expectation import ODDS_RATIOS, SCORES
 from serving.catalog_keys import (
     capacity_of,
     check_moment,
@@ -171,7 +171,7 @@ def load_catalog(path: Path, feature_names: Collection[str]) -> Catalog:
         raise InvalidCatalog(
             f"{path.name}: holds no communication; add one, or copy the shipped catalog"
         )
-    reader = _Reader((*feature_names, *SCORES), [])
+    reader = _Reader((*feature_names, *SCORES, *ODDS_RATIOS), [])
     entries: dict[str, Communication] = {}
     for name in file.values:
         entry = reader.communication(file, name)

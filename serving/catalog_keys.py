@@ -21,7 +21,10 @@ PROBABILITY_FACTORS: Final = ("churn_risk", "repurchase_likelihood", "promoter_l
 
 LONGEST_DAYS: Final = 365  # of a delay, and of the time a moment lasts
 
-_CONDITION: Final = re.compile(r"\s*([a-z][a-z0-9_]*)\s*(<=|>=|==|!=|<|>)\s*(-?\d+(?:\.\d+)?)\s*")
+_CONDITION: Final = re.compile(
+    r"\s*([a-z][a-z0-9_]*)\s*(<=|>=|==|!=|<|>)\s*(-?\d+(?:\.\d+)?)"
+    r"(?:\s+unless\s+([a-z_]+(?:\s+or\s+[a-z_]+)*))?\s*"
+)
 _DURATION: Final = re.compile(r"\s*(\d{1,6})\s+(minute|hour|day|week)s?\s*")
 _UNITS: Final = {"minute": MINUTE, "hour": HOUR, "day": DAY, "week": 7 * DAY}
 _MOMENT_KEYS: Final = ("delay", "within", "cancel_on")
@@ -73,13 +76,18 @@ def condition_of(entry: Table, text: str, names: Collection[str]) -> Condition:
     if parts is None:
         raise entry.wrong(
             f"where '{text}'; must read 'feature op number' with one of "
-            "< <= > >= == !=, such as 'days_since_last_order >= 30'"
+            "< <= > >= == !=, such as 'days_since_last_order >= 30', and may end in 'unless STAGE'"
         )
-    feature, op, number = parts.groups()
+    feature, op, number, unless = parts.groups()
     if feature not in names:
         hint = did_you_mean(feature, names) or "; `nextbest features` lists them all"
         raise entry.wrong(f"where '{text}': unknown feature '{feature}'{hint}")
-    return Condition(feature, op, float(number))
+    stages = tuple(re.split(r"\s+or\s+", unless)) if unless else ()
+    for stage in stages:
+        if stage not in STAGES:
+            hint = did_you_mean(stage, STAGES) or f"; stages are {', '.join(STAGES)}"
+            raise entry.wrong(f"where '{text}': unknown stage '{stage}'{hint}")
+    return Condition(feature, op, float(number), stages)
 
 
 def events_of(entry: Table, key: str) -> tuple[str, ...]:

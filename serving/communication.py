@@ -6,16 +6,21 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """``feature op number``: the whole grammar of `where`. Nothing is ever evaluated as code."""
+    """``feature op number``: the grammar of `where`. Nothing is ever evaluated as code.
+
+    `unless`: stages in which it is not asked.
+    """
 
     feature: str
     op: str
     number: float
+    unless: tuple[str, ...] = ()
 
     @property
     def text(self) -> str:
         """The condition as it is written in the file."""
-        return f"{self.feature} {self.op} {self.number:g}"
+        unless = f" unless {' or '.join(self.unless)}" if self.unless else ""
+        return f"{self.feature} {self.op} {self.number:g}{unless}"
 
     def holds(self, value: float | None) -> bool:
         """Whether the value meets the condition; what is not known meets none."""

@@ -6,7 +6,7 @@ from math import ceil, isnan
 from typing import Final
 
 from features.signals import DAY
-from models.expectation import Expectation
+from models.expectation import ODDS_RATIOS, Expectation
 from models.language import joined, phrase
 from serving.catalog import Catalog, Communication, Condition, Standing, Standings, Where
 from serving.moments import obstacles_of_moment
@@ -68,6 +68,8 @@ def _obstacles(
     if entry.moment is not None:
         yield from obstacles_of_moment(entry, customer.last_at, customer.as_of)
     for condition in entry.where:
+        if customer.stage in condition.unless:
+            continue
         value = _known(condition, customer, expectation)
         if not condition.holds(value):
             yield _unmet(condition, value, customer.as_of)
@@ -171,10 +173,12 @@ def _met_at(condition: Condition, value: float | None, as_of: int) -> int | None
 
 
 def _known(condition: Condition, customer: Customer, expectation: Expectation) -> float | None:
-    """Value a condition speaks of: a feature's, else a score's."""
-    if condition.feature in customer.features:
-        return customer.features[condition.feature]
-    return expectation.value(condition.feature)
+    """Value a condition speaks of: a feature's, a score's, or a score's against everybody's."""
+    name = condition.feature
+    if name in customer.features:
+        return customer.features[name]
+    score = ODDS_RATIOS.get(name)
+    return expectation.value(name) if score is None else expectation.odds_ratio(score)
 
 
 def _seen(value: float | None) -> str:

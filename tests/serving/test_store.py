@@ -272,7 +272,9 @@ def test_the_crisis_switch_reaches_the_ledger(store: Store) -> None:
     made = store.pause(Wanted("a product is called back", channel="sms"))
     assert made == Pause(1, "a product is called back", made.since, channel="sms")
     assert ledger_seen(store).pauses == (made,)
-    assert store.end_pause(1) == (made,)
+    (ended,) = store.end_pause(1)
+    assert replace(ended, ended_at=None) == made
+    assert (ended.ended_at or 0) >= made.since
     assert ledger_seen(store).pauses == store.pauses() == ()
     with pytest.raises(UnknownPause, match="no pause 1 is on; those that are: none"):
         store.end_pause(1)

@@ -112,6 +112,16 @@ WELCOME = 'title = "Welcome"\nchannel = "email"'
             "__import__('os')",
             "must read 'feature op number' with one of < <= > >= == !=",
         ),
+        (
+            '2 unless lapsing"]',
+            '2 unless lapsin"]',
+            "where 'churn_risk_odds_ratio >= 2 unless lapsin': unknown stage 'lapsin'; did you",
+        ),
+        (
+            '2 unless lapsing"]',
+            '2 unless"]',
+            "where 'churn_risk_odds_ratio >= 2 unless'; must read",
+        ),
         ("tenure_days <= 14", "tenure_days =< 14", "where 'tenure_days =< 14'; must read"),
         ("discount_pct = 10", "discount_pct = 110", "discount_pct 110; must be between 0 and 100"),
         (

@@ -295,7 +295,10 @@ def test_caps_hold_across_calls(
     assert len(contacts) == 2
     assert len({contact.communication for contact in contacts}) == 2
     assert decision.reconsider_at == customer.as_of + 7 * DAY
-    assert {"cap", "repetition"} <= {refusal.rule for refusal in decision.refusals}
+    refusals = {refusal.communication: refusal.change for refusal in decision.refusals}
+    assert "repetition" in {refusal.rule for refusal in decision.refusals}
+    cap = "fewer than 2 contacts (channel any, class marketing) in 7 days, now 2"
+    assert all(cap in refusals[name] for name in ("newsletter", "cross_sell"))
 
 
 # ---- chance -------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 from collections.abc import Callable
 from dataclasses import replace
+from math import inf
 
 import pytest
 
@@ -47,7 +48,6 @@ def test_active_customer_gets_what_suits_the_stage(regular: Customer, rule_engin
     assert {entry.name for entry in suited} == {
         "newsletter",
         "cross_sell",
-        "help_before_leaving",
         "loyalty_enrolment",
     }
     assert len(suited) + len(refused) == len(rule_engine.catalog.communications)
@@ -103,18 +103,38 @@ def test_a_score_may_stand_in_a_condition(regular: Customer, rule_engine: Engine
     assert found == Refusal("cross_sell", "where", "churn_risk <= 0.5 (now 0.7)")
 
 
+def test_a_score_may_be_held_against_everybodys_and_a_stage_spared_it(
+    regular: Customer, rule_engine: Engine
+) -> None:
+    """Of everybody two in ten leave, odds of a quarter: twice that is a third, three in nine."""
+    name, catalog = "help_before_leaving", rule_engine.catalog
+    found = refusals_of(regular, rule_engine, told=expectation(churn=0.3))[name]
+    words = "churn_risk_odds_ratio >= 2 unless lapsing (now 1.71429)"
+    assert found == Refusal(name, "where", words)
+    for customer, churn in ((regular, 0.34), (replace(regular, stage="lapsing"), 0.01)):
+        suited, _ = eligible(customer, (), expectation(churn=churn), catalog)
+        assert name in {entry.name for entry in suited}
+    certain = expectation(churn=1.0)
+    assert certain.odds_ratio("churn_risk") == inf
+    assert certain.odds_ratio("expected_nothing") is None
+    nobody = replace(certain.scores["churn_risk"], base_rate=0.0)
+    unheard_of = replace(certain, scores={"churn_risk": nobody})
+    assert unheard_of.odds_ratio("churn_risk") is None
+
+
 def test_a_score_that_is_not_known_refuses_and_says_why(
     regular: Customer, rule_engine: Engine
 ) -> None:
     silent = expectation(churn=None, note="not asked: no order on record")
-    found = refusals_of(regular, rule_engine, told=silent)["help_before_leaving"]
+    lapsing = replace(regular, stage="lapsing")
+    found = refusals_of(lapsing, rule_engine, told=silent)["help_before_leaving"]
     change = "churn_risk is known (not asked: no order on record)"
     assert found == Refusal("help_before_leaving", "score_missing", change)
 
     without_model = Expectation(
         {"expected_margin": expectation().scores["expected_margin"]}, usual_margin=10.0
     )
-    found = refusals_of(regular, rule_engine, told=without_model)["help_before_leaving"]
+    found = refusals_of(lapsing, rule_engine, told=without_model)["help_before_leaving"]
     assert found.change == "churn_risk is known (no model gives it)"
 
     unscored = Expectation(scores={}, usual_margin=0.0)

@@ -9,7 +9,7 @@ import pytest
 
 from features.definitions import FEATURES
 from features.signals import DAY, MINUTE
-from models.expectation import SCORES, Expectation, Score
+from models.expectation import ODDS_RATIOS, SCORES, Expectation, Score
 from serving.catalog import ROWS, SHIPPED, load_catalog
 from serving.communication import Communication, Condition
 from serving.eligibility import obstacles_of
@@ -52,6 +52,9 @@ def suiting(entry: Communication) -> Case:
     }
     features = {name: numbers.get(name, 0.0) for name in FEATURES.names}
     scores = {n: Score(n, numbers.get(n, 0.5), 28, 0.3, "base_rate") for n in SCORES}
+    for ratio, n in ODDS_RATIOS.items():
+        if ratio in numbers:
+            scores[n] = replace(scores[n], value=likely(numbers[ratio], scores[n]))
     last_at, contacts, moment = {}, (), entry.moment
     if moment is not None and moment.after:
         before = moment.after
@@ -71,6 +74,29 @@ def suiting(entry: Communication) -> Case:
     return customer, entry.requires_flags[:1], Expectation(scores, usual_margin=9.0), ledger
 
 
+def likely(ratio: float, score: Score) -> float:
+    """The probability whose odds are so many times those of the base rate, and a hair more."""
+    odds = (ratio + 1e-9) * score.base_rate / (1 - score.base_rate)
+    return odds / (1 + odds)
+
+
+def unmet(condition: Condition, entry: Communication, case: Case) -> Case:
+    """The case but for one condition, which it just does not meet."""
+    customer, flags, told, ledger = case
+    name = condition.feature
+    steps = (condition.number + step for step in (0.001, -0.001, 0.0))
+    off = next(n for n in steps if not condition.holds(n))
+    stage = next(each for each in entry.stages if each not in condition.unless)
+    if condition.unless:
+        customer = replace(customer, stage=stage)
+    if name in customer.features:
+        return replace(customer, features={**customer.features, name: off}), flags, told, ledger
+    score = told.scores[ODDS_RATIOS.get(name, name)]
+    value = likely(off, score) if name in ODDS_RATIOS else off
+    scores = {**told.scores, score.name: replace(score, value=value)}
+    return customer, flags, replace(told, scores=scores), ledger
+
+
 def nearest(entry: Communication) -> Iterator[tuple[str, Case]]:
     """Cases that differ from the suiting one in a single thing, and the rule that says no."""
     customer, flags, told, ledger = suiting(entry)
@@ -80,18 +106,7 @@ def nearest(entry: Communication) -> Iterator[tuple[str, Case]]:
     for flag in entry.blocked_by_flags:
         yield "flag_blocks", (customer, (*flags, flag), told, ledger)
     for condition in entry.where:
-        name = condition.feature
-        steps = (condition.number + step for step in (0.001, -0.001, 0.0))
-        off = next(n for n in steps if not condition.holds(n))
-        if name in customer.features:
-            other = replace(customer, features={**customer.features, name: off})
-            yield "where", (other, flags, told, ledger)
-        else:
-            score = replace(told.scores[name], value=off)
-            yield (
-                "where",
-                (customer, flags, replace(told, scores={**told.scores, name: score}), ledger),
-            )
+        yield "where", unmet(condition, entry, (customer, flags, told, ledger))
     if entry.message_class == "crisis":
         yield "no_crisis", (customer, flags, told, replace(ledger, pauses=()))
     moment = entry.moment

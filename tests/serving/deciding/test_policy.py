@@ -129,7 +129,7 @@ def test_caps_must_be_a_list_of_tables(tmp_path: Path) -> None:
 def test_memory_reaches_back_to_the_longest_window() -> None:
     policy = load_policy(SHIPPED)
     assert memory_days(policy, 7) == 105  # seven half-lives of the same message again
-    assert memory_days(policy, 90) == 90
+    assert memory_days(policy, 120) == 120
 
 
 def test_outcomes_have_the_worth_that_is_stated(edited_policy: Editor) -> None:
