@@ -415,10 +415,10 @@ def promote(
     as_json: JsonOption = False,
 ) -> None:
     """Put a bundle into service if every gate says yes; exit code 1 if one says no."""
+    from training.aliases import follow_store
     from training.evaluate import named_bundle
     from training.narrator import Narrator
     from training.promote import promote as put_into_service
-    from training.publish import follow_store
     from training.results import promotion_lines, promotion_record
 
     place = Home(home)
@@ -433,8 +433,8 @@ def promote(
 @app.command()
 def rollback(home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False) -> None:
     """Put the bundle that served before back into service."""
-    from training.promote import roll_back
-    from training.publish import follow_store
+    from training.aliases import follow_store
+    from training.rollback import roll_back
 
     place = Home(home)
     place.about()

@@ -12,7 +12,7 @@ from serving.contact_policy import told
 from serving.policy import load_policy
 from serving.store import Store, sqlite_version
 from serving.succession import FORCED
-from training.publish import follow_store
+from training.aliases import follow_store
 from training.readiness import readiness
 
 

@@ -1,20 +1,13 @@
-"""Put another bundle into service, or the one before back."""
+"""Put another bundle into service; `training.rollback` puts the one before back."""
 
 from dataclasses import dataclass
 
-from features.definitions import FEATURES
 from features.home import Home
-from models.bundle_files import load_bundle
-from models.bundle_trial import try_in_child
 from serving.store import Store
-from serving.succession import FORCED, PROMOTED, ROLLED_BACK
+from serving.succession import FORCED, PROMOTED
 from training.comparison import Comparison
 from training.evaluate import compare
 from training.narrator import Narrator
-
-
-class NothingBefore(LookupError):
-    """No bundle served before the present one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,31 +56,3 @@ def promote(home: Home, challenger: str, as_of: int, force: bool, narrator: Narr
             store.set_champion(challenger, FORCED if forced else PROMOTED)
         after = challenger
     return Promotion(comparison, comparison.champion, after, forced)
-
-
-def roll_back(home: Home) -> tuple[str, str]:
-    """Put the bundle that served before back into service.
-
-    Returns
-    -------
-    (str, str)
-        sha256 of the champion before and after.
-
-    Raises
-    ------
-    NothingBefore
-        If none served before.
-    DamagedBundle
-        If it cannot serve any more.
-    """
-    with Store.open(home.store) as store:
-        champion, previous = store.champion(), store.previous_champion()
-        if champion is None or previous is None:
-            now = "no bundle is in service" if champion is None else f"{champion[:12]} is the first"
-            raise NothingBefore(
-                f"{home.path}: nothing to roll back to, {now}; "
-                "put another into service with `nextbest promote BUNDLE`"
-            )
-        load_bundle(home.bundles / previous, FEATURES, trial=try_in_child)
-        store.set_champion(previous, ROLLED_BACK)
-    return champion, previous

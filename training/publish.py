@@ -1,10 +1,10 @@
-"""What happens beside a training and a change of champion: pictures, card, MLflow."""
+"""What happens beside a training: pictures, card, MLflow."""
 
 from features.definitions import FEATURES
 from features.home import Home
 from models.evaluation import report_folder
-from serving.store import Store
 from training import registry
+from training.aliases import follow_store
 from training.card import write_card
 from training.leftovers import alone
 from training.narrator import Narrator
@@ -22,12 +22,3 @@ def publish(home: Home, retrained: Retrained, narrator: Narrator) -> None:
         registry.close_abandoned(home)
         registry.track(home, retrained, folder)
         follow_store(home)
-
-
-def follow_store(home: Home) -> list[str]:
-    """Let MLflow's aliases follow the store; what changed, in words. Nothing without MLflow."""
-    if not registry.database(home).exists():
-        return []
-    with Store.open(home.store) as store:
-        champion, challenger = store.champion(), store.challenger()
-    return registry.follow(home, champion, challenger)

@@ -26,12 +26,13 @@ from models.bundle import EXPECTED_MARGIN, Bundle
 from models.classifier import Classifier, Forest
 from models.evaluation import CARD, FILE, Evaluation, ModelFigures, TargetEvaluation
 from training.blank_database import make_blank
-from training.retrain import Retrained
 from training.server import HOST, ROOT
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.models import ModelSignature
+
+    from training.retrain import Retrained
 
 EXPERIMENT: Final = "nextbest"
 CHAMPION: Final = "champion"
@@ -78,7 +79,7 @@ def tracking_client(path: Path) -> "MlflowClient":
     return client
 
 
-def track(home: Home, retrained: Retrained, folder: Path) -> str:
+def track(home: Home, retrained: "Retrained", folder: Path) -> str:
     """Write a training down: a run, a run in it for each model, and versions of the models.
 
     Parameters
@@ -253,7 +254,7 @@ def _tags(home: Home, evaluation: Evaluation, bundle: Bundle) -> dict[str, str]:
     }
 
 
-def _parameters(evaluation: Evaluation, retrained: Retrained) -> dict[str, object]:
+def _parameters(evaluation: Evaluation, retrained: "Retrained") -> dict[str, object]:
     return {
         "seed": evaluation.seed,
         "features": len(retrained.bundle.feature_names),

@@ -26,8 +26,9 @@ from training.gates import (
 )
 from training.metrics import Interval
 from training.narrator import Narrator
-from training.promote import NothingBefore, promote, roll_back
+from training.promote import promote
 from training.retrain import Recipe, retrain
+from training.rollback import NothingBefore, roll_back
 
 QUIET = Narrator(quiet=True)
 TrainedHome = tuple[Home, int]

@@ -23,15 +23,17 @@ from models.classifier import Forest
 from models.evaluation import load_evaluation, report_folder
 from serving.store import Store
 from training import gates, registry
+from training.aliases import follow_store
 from training.blank_database import blank_sql, make_blank, sql_file
 from training.forest import BoosterSettings
 from training.narrator import Narrator
 from training.pictures import draw
-from training.promote import promote, roll_back
-from training.publish import follow_store, publish
+from training.promote import promote
+from training.publish import publish
 from training.registry import NothingTracked, database, tracking_client, ui_command
 from training.results import result_lines, result_record
 from training.retrain import Recipe, Retrained, retrain
+from training.rollback import roll_back
 
 QUIET = Narrator(quiet=True)
 TrainedHome = tuple[Home, int]
