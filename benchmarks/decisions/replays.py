@@ -6,27 +6,22 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from decisions.demo_home import engine_of, trained_home
 from lines import Line
 from scipy.stats import chi2
 
-from features.history import History
-from features.home import About, Home
-from features.intake.ingest import IntakeRules, ingest
+from features.home import Home
 from features.signals import DAY
-from serving.champion import company_engine, with_champion
 from serving.decision import Engine, Proposal, customer_at, propose, settle
 from serving.exploration import arm_of
 from serving.records import Ledger
 from serving.store import Store
-from training.homes import make_home
-from training.narrator import Narrator
-from training.online import bring_online
-from training.retrain import Recipe, retrain
-from training.simulator.company import CompanySize, simulate_company, write_company
+from training.simulator.company import CompanySize
 
 SEED = 1
 REPLAYS = 100_000
 PEOPLE = 500
+DAYS = 400
 # Decisions that are drawn again and again: few enough that what is tried in one of a hundred
 # draws is seen five times.
 DRAWS_OF_EACH = 500
@@ -46,33 +41,17 @@ def replays() -> Iterator[Line]:
     """Frequencies against probabilities, importance weights, and the silence of the holdout."""
     rng = np.random.default_rng(SEED)
     with tempfile.TemporaryDirectory() as folder:
-        home = trained_home(Path(folder), PEOPLE, rng)
-        engine, ready = prepared(home, rng)
+        home, end = trained_home(Path(folder), CompanySize(people=PEOPLE, days=DAYS), rng)
+        engine, ready = prepared(home, end, rng)
     yield from drawn_as_logged(engine, ready, REPLAYS // DRAWS_OF_EACH, DRAWS_OF_EACH, rng)
     yield to_holdout(engine, ready, REPLAYS, rng)
 
 
-def trained_home(folder: Path, people: int, rng: np.random.Generator) -> Home:
-    """A small demo company, trained."""
-    company = simulate_company(rng, CompanySize(people=people, days=400))
-    files = write_company(company, folder / "files", folder / "hidden")
-    home = Home(folder / "home")
-    make_home(home, About("Replays", "data_end", simulated=True))
-    ingest(files, None, home, IntakeRules("EUR"))
-    history = History(home.signals)
-    with Store.open(home.store) as store:
-        bring_online(history, store)
-    retrain(home, history.data_end(), Recipe(), Narrator(quiet=True))
-    return home
-
-
-def prepared(home: Home, rng: np.random.Generator) -> tuple[Engine, tuple[Ready, ...]]:
-    """A home's engine, and its customers on the days of the last four weeks."""
-    end = History(home.signals).data_end()
+def prepared(home: Home, end: int, rng: np.random.Generator) -> tuple[Engine, tuple[Ready, ...]]:
+    """A home's engine, and its customers on the days of the last four weeks before `end`."""
     found = []
     with Store.open(home.store) as store:
-        engine = with_champion(company_engine(home), home, store.champion()).engine
-        engine = replace(engine, texts=None)  # nobody reads reasons here
+        engine = replace(engine_of(home, store), texts=None)  # nobody reads reasons here
         for customer_id in store.customer_ids():
             signals = store.customer_signals(customer_id)
             if signals is None or not len(signals):

@@ -13,25 +13,20 @@ from typing import Final
 
 import lightgbm
 import numpy as np
+from decisions.demo_home import engine_of, trained_home
 from lines import Line
 
-from features.history import History
-from features.home import About, Home
-from features.intake.ingest import IntakeRules, ingest
+from features.home import About
 from models.forest import Forest
 from serving.answer import Surroundings
-from serving.champion import company_engine, with_champion
 from serving.decision import contacts_in_signals, customer_at, decide
 from serving.desk import Question, each_once, preview
 from serving.engine import Engine
 from serving.records import Customer, Ledger
 from serving.store import Store
-from training.homes import make_home
-from training.narrator import Narrator
-from training.online import bring_online
-from training.retrain import Recipe, retrain
-from training.simulator.company import CompanySize, simulate_company, write_company
+from training.simulator.company import CompanySize
 
+SEED: Final = 5
 PEOPLE: Final = 600
 DAYS: Final = 500
 CUSTOMERS: Final = 100  # a block
@@ -51,24 +46,10 @@ class Subject:
 def speed() -> Iterator[Line]:
     """One decision of the demo company's catalog, alone, with reasons, and as a call answers."""
     with tempfile.TemporaryDirectory() as folder:
-        home, as_of = trained_home(Path(folder))
+        size = CompanySize(people=PEOPLE, days=DAYS)
+        home, as_of = trained_home(Path(folder), size, np.random.default_rng(SEED))
         with Store.open(home.store) as store:
-            engine = with_champion(company_engine(home), home, store.champion()).engine
-            yield from _lines(store, engine, home.about(), as_of)
-
-
-def trained_home(folder: Path) -> tuple[Home, int]:
-    """A demo company with its models in service, and the moment to look from."""
-    company = simulate_company(np.random.default_rng(5), CompanySize(people=PEOPLE, days=DAYS))
-    files = write_company(company, folder / "files", folder / "truth")
-    home = Home(folder / "home")
-    make_home(home, About("Demo company", "data_end", simulated=True))
-    ingest(files, None, home, IntakeRules("EUR"))
-    history = History(home.signals)
-    with Store.open(home.store) as store:
-        bring_online(history, store)
-    retrain(home, history.data_end(), Recipe(), Narrator(quiet=True))
-    return home, history.data_end()
+            yield from _lines(store, engine_of(home, store), home.about(), as_of)
 
 
 def _lines(store: Store, engine: Engine, about: About, as_of: int) -> Iterator[Line]:

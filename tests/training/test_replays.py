@@ -17,9 +17,9 @@ def replays(monkeypatch):
 
 
 def test_the_engine_draws_as_it_logs_and_leaves_the_holdout_alone(trained, replays) -> None:
-    home, _ = trained
+    home, end = trained
     rng = np.random.default_rng(1)
-    engine, ready = replays.prepared(home, rng)
+    engine, ready = replays.prepared(home, end, rng)
     chances, weights = replays.drawn_as_logged(engine, ready, 5, 100, rng)
     for line in (chances, weights):
         assert json.loads(line.text())["holds"] is True, line.text()
