@@ -80,7 +80,7 @@ def test_no_marketing_leaves_once_the_switch_is_on(
 ) -> None:
     """Twelve callers ask on while the switch is turned: of decisions after it none is marketing."""
     store, engine, surroundings = desk
-    warm, asking = threading.Event(), iter(range(PEOPLE))
+    warm, turned, asking = threading.Event(), threading.Event(), iter(range(PEOPLE))
     lock = threading.Lock()
 
     def ask_on() -> None:
@@ -91,6 +91,8 @@ def test_no_marketing_leaves_once_the_switch_is_on(
                 return
             if place == PEOPLE // 2:
                 warm.set()
+            if place == PEOPLE - 1:  # somebody asks after it, however fast the others are
+                assert turned.wait(30)
             question = Question(f"P-{place:02}", MIDNIGHT, 0.5)
             answer_to(question, store, engine, surroundings)
 
@@ -99,6 +101,7 @@ def test_no_marketing_leaves_once_the_switch_is_on(
         assert warm.wait(30)
         store.pause(Wanted("a product is called back"))
         last_before = max(sequence for sequence, _, _ in logged(crowd))
+        turned.set()
         for caller in callers:
             caller.result()
     rows = logged(crowd)
