@@ -119,7 +119,7 @@ def _is_worth_asking(last: LastSaid, as_of: int) -> bool:
 
 
 def _is_silence(answer: bytes) -> bool:
-    return json.loads(answer)["communication"] == NO_CONTACT
+    return str(json.loads(answer)["communication"]) == NO_CONTACT
 
 
 def _best_first(said: tuple[str, bytes | None]) -> tuple[bool, bool, float, str]:

@@ -107,7 +107,7 @@ def every_pause(connection: sa.Connection) -> tuple[Pause, ...]:
     return tuple(_pause(row) for row in connection.execute(_EVERY))
 
 
-def _pause(row: sa.Row[tuple[Any, ...]]) -> Pause:
+def _pause(row: sa.Row[Any]) -> Pause:
     number, reason, since, channel, stage, flag, allow, ended_at = row
     allowed = tuple(json.loads(allow))
     return Pause(number, reason, since, channel, stage, flag, allowed, ended_at)

@@ -65,7 +65,8 @@ def withheld_by(connection: sa.Connection, pause: Pause) -> Withheld:
     until = _STILL_ON if pause.ended_at is None else pause.ended_at
     own = turned_off(pause)
     all_words = [turned_off(each) for each in every_pause(connection)]
-    decisions, customers = 0, {}
+    decisions = 0
+    customers: dict[str, None] = {}
     for row in connection.execute(_SILENCES, {"since": pause.since, "until": until}):
         changes = (each["change"] for each in json.loads(row.refusals) if each["rule"] == PAUSED)
         if any(own in change and _says_only(change, all_words) for change in changes):

@@ -39,6 +39,7 @@ RULES: Final[Mapping[str, str]] = {
     "visitor": "not known by name",
     "objection": "objection",
     "paused": "all marketing is paused",
+    "review": "held back by a pause, under review",
     "consent": "no consent",
     "max_discount": "discount too high",
     "repetition": "sent lately",
