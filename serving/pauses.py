@@ -1,6 +1,7 @@
 """The crisis switch: what is paused, since when and why. Nothing of it is ever erased."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -107,7 +108,7 @@ def every_pause(connection: sa.Connection) -> tuple[Pause, ...]:
     return tuple(_pause(row) for row in connection.execute(_EVERY))
 
 
-def _pause(row: sa.Row[tuple[Any, ...]]) -> Pause:
+def _pause(row: Sequence[Any]) -> Pause:
     number, reason, since, channel, stage, flag, allow, ended_at = row
     allowed = tuple(json.loads(allow))
     return Pause(number, reason, since, channel, stage, flag, allowed, ended_at)
