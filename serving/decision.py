@@ -118,8 +118,15 @@ def settle(proposal: Proposal, engine: Engine, ledger: Ledger, uniform: float) -
         flags = flags_up(customer.features, UNSCORED, policy)
         proposal = of_an_objector(customer, flags, UNSCORED, proposal.left_out, engine.catalog)
 
+    return _chosen(proposal, engine, replace(ledger, situation=proposal.situation()), uniform)
+
+
+def _chosen(proposal: Proposal, engine: Engine, ledger: Ledger, uniform: float) -> Decision:
+    """The second half, step by step."""
+    customer, policy = proposal.customer, engine.policy
+    as_of = customer.as_of
+
     # Consent, caps and the crisis switch, as they stand at this moment.
-    ledger = replace(ledger, situation=proposal.situation())
     may_be_sent = screened(proposal, ledger, engine)
 
     # What each message is worth beyond silence, and less what it costs; the best comes first.
