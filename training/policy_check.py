@@ -28,6 +28,7 @@ from training.gates import Gate
 from training.narrator import Narrator
 from training.policy_judgement import Evidence, Judgement, judged
 from training.policy_replay import Replay, replayed, with_names
+from training.policy_uplift import Sorting, sortings
 from training.policy_value import Estimate, clustered_mean
 from training.rewards import opt_outs_after
 from training.unseen_effects import (
@@ -97,6 +98,9 @@ class PolicyCheck:
         Expected contacts of the customer who gets most, under either.
     refused : mapping of rule to (new, present)
         How often each rule of eligibility and contact policy kept something back.
+    sortings : tuple of Sorting
+        How well the new policy tells apart whom a communication helps; empty where too few
+        were sent and withheld by lot.
     """
 
     judgement: Judgement
@@ -108,6 +112,7 @@ class PolicyCheck:
     refused: Mapping[str, tuple[int, int]]
     group: str
     groups: tuple[GroupRate, ...]
+    sortings: tuple[Sorting, ...]
     gates: tuple[Gate, ...]
     notes: tuple[str, ...]
 
@@ -167,6 +172,7 @@ def check_policy(home: Home, change: Change, as_of: int, narrator: Narrator) -> 
         refused=_refused(new, current),
         group=change.group,
         groups=rates,
+        sortings=sortings(decisions, new.worth, np.random.default_rng(2)),
         gates=(*judgement.gates, *fair),
         notes=(*judges.notes, *_guessed(evidence)),
     )

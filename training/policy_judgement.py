@@ -19,12 +19,13 @@ from training.outcome_model import cross_fitted
 from training.policy_value import (
     Estimate,
     Overlap,
+    Valued,
     Worth,
     best_single,
     difference,
-    doubly_robust,
     newly_untried,
     overlap,
+    valued,
 )
 
 FloatArray = NDArray[np.float64]
@@ -74,6 +75,8 @@ class Judgement:
 
     Attributes
     ----------
+    new, current : Valued or None
+        Each policy by all three estimators; everything else here is doubly robust.
     gain : Estimate or None
         Value of the new policy less the present one's; None if nothing could be estimated.
     over_single : Estimate or None
@@ -82,8 +85,8 @@ class Judgement:
         Opt-outs per decision under the new policy less those under the present one.
     """
 
-    new: Estimate | None
-    current: Estimate | None
+    new: Valued | None
+    current: Valued | None
     gain: Estimate | None
     over_single: Estimate | None
     goodbyes: Estimate | None
@@ -137,8 +140,8 @@ def judged(evidence: Evidence, rng: np.random.Generator, margin: float = 0.0) ->
         _single_gate(over_single, guard),
     )
     return Judgement(
-        doubly_robust(log, evidence.new, worth),
-        doubly_robust(log, evidence.current, worth),
+        valued(log, evidence.new, worth),
+        valued(log, evidence.current, worth),
         gain,
         over_single,
         goodbyes,

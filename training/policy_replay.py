@@ -36,10 +36,13 @@ class Replay:
         P(communication | policy arm), in the order of the log's names.
     refused : mapping of rule to count
         How often each rule kept a communication back.
+    worth : ndarray of float64, shape (n, n_names)
+        Net worth of each communication, currency units; NaN where it may not be sent.
     """
 
     probabilities: FloatArray
     refused: Mapping[str, int]
+    worth: FloatArray
 
     @property
     def contacts(self) -> FloatArray:
@@ -63,6 +66,7 @@ def replayed(log: LoggedDecisions, engines: Sequence[Engine], store: Store) -> R
     whose = half_of(log.customer_ids) % len(engines)
     place = {name: number for number, name in enumerate(log.names)}
     probabilities = np.zeros((len(log), len(log.names)))
+    worth = np.full(probabilities.shape, np.nan)
     refused: Counter[str] = Counter()
     for row in range(len(log)):
         customer_id = log.customer_ids[int(log.customer[row])]
@@ -70,8 +74,10 @@ def replayed(log: LoggedDecisions, engines: Sequence[Engine], store: Store) -> R
         decision = decided(customer_id, int(log.decided_at[row]), engine, store)
         for name, probability in _vector(decision, engine).items():
             probabilities[row, place[name]] = probability
+        for one in decision.ranked:
+            worth[row, place[one.communication]] = one.expected_net
         refused.update(refusal.rule for refusal in decision.refusals)
-    return Replay(probabilities, refused)
+    return Replay(probabilities, refused, worth)
 
 
 def decided(customer_id: str, at: int, engine: Engine, store: Store) -> Decision:

@@ -3,15 +3,15 @@
 With w = P(new policy chooses it) / P(it was chosen), r the reward, q an outcome model and c the
 cost of a contact:
 
-* direct method (DM): mean of sum_a pi(a) * (q(a) - c(a));
 * inverse propensity (IPS): mean of w * r - sum_a pi(a) * c(a);
 * self-normalised (SNIPS): sum(w * r) / sum(w) - mean of sum_a pi(a) * c(a);
 * doubly robust (DR): mean of sum_a pi(a) * (q(a) - c(a)) + w * (r - q(chosen)).
 
 Sources: Horvitz and Thompson (1952); Swaminathan and Joachims (2015), for SNIPS; Dudik,
-Langford and Li (2011), for DM and DR. Costs are known, so no estimate of them is needed.
+Langford and Li (2011), for DR. Costs are known, so no estimate of them is needed.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -27,10 +27,17 @@ FloatArray = NDArray[np.float64]
 # Below, an interval says more than it knows: a few rows carry the estimate.
 FEWEST_EFFECTIVE: Final = 500
 LARGEST_SHARE: Final = 0.05
+# Four gaps are looked at in a check: at 95 % chance alone would cry out in one check of ten.
+GAP_LEVEL: Final = 0.99
+ROUNDING: Final = 1e-9  # currency units; two sums of the same numbers differ by less
 
 
 class UnusableTarget(ValueError):
     """Probabilities of a policy that do not fit the logged decisions."""
+
+
+class NothingInCommon(ValueError):
+    """A policy that would have chosen nothing of what was chosen."""
 
 
 class TooFewCustomers(ValueError):
@@ -163,23 +170,20 @@ def newly_untried(log: LoggedDecisions, new: FloatArray, current: FloatArray) ->
     return float(moved.mean()) if len(log) else 0.0
 
 
-def direct_method(log: LoggedDecisions, target: FloatArray, worth: Worth) -> Estimate:
-    """DM: as good as its outcome model, and blind to its own bias."""
-    return clustered_mean(_predicted(target, worth), log.customer)
-
-
 def inverse_propensity(log: LoggedDecisions, target: FloatArray, worth: Worth) -> Estimate:
     """IPS: needs no model; varies most."""
-    gained = weights(log, target) * log.reward - target @ worth.cost
-    return clustered_mean(gained, log.customer)
+    return clustered_mean(_inverse_scores(log, target, worth), log.customer)
 
 
 def self_normalised(log: LoggedDecisions, target: FloatArray, worth: Worth) -> Estimate:
-    """SNIPS: a weighted mean; its error by linearising the ratio (delta method)."""
-    w = weights(log, target)
-    mean = float(np.sum(w * log.reward) / w.sum())
-    spent = target @ worth.cost
-    return clustered_mean(mean + w * (log.reward - mean) / w.mean() - spent, log.customer)
+    """SNIPS: a weighted mean; its error by linearising the ratio (delta method).
+
+    Raises
+    ------
+    NothingInCommon
+        If the policy would have chosen nothing of what was chosen.
+    """
+    return clustered_mean(_normalised_scores(log, target, worth), log.customer)
 
 
 def doubly_robust(log: LoggedDecisions, target: FloatArray, worth: Worth) -> Estimate:
@@ -193,7 +197,67 @@ def robust_scores(log: LoggedDecisions, target: FloatArray, worth: Worth) -> Flo
     Two policies are compared row by row: their scores share most of the noise.
     """
     told = worth.expected[np.arange(len(log)), log.chosen]
-    return _predicted(target, worth) + weights(log, target) * (log.reward - told)
+    predicted = np.sum(target * (worth.expected - worth.cost), axis=1)
+    return np.asarray(predicted + weights(log, target) * (log.reward - told))
+
+
+def _inverse_scores(log: LoggedDecisions, target: FloatArray, worth: Worth) -> FloatArray:
+    return np.asarray(weights(log, target) * log.reward - target @ worth.cost)
+
+
+def _normalised_scores(log: LoggedDecisions, target: FloatArray, worth: Worth) -> FloatArray:
+    w = weights(log, target)
+    if not w.any():
+        raise NothingInCommon(
+            f"none of {len(log):,} logged choices has any probability under the policy; at least "
+            "one must; let the uniform arm try first what the policy would choose"
+        )
+    mean = float(np.sum(w * log.reward) / w.sum())
+    return np.asarray(mean + w * (log.reward - mean) / w.mean() - target @ worth.cost)
+
+
+@dataclass(frozen=True, slots=True)
+class Valued:
+    """The value of one policy by three estimators: the first decides, the others stand beside it.
+
+    Attributes
+    ----------
+    robust, inverse : Estimate
+        DR and IPS.
+    normalised : Estimate or None
+        SNIPS; None where the policy has nothing in common with what was chosen.
+    gaps : mapping of {"IPS", "SNIPS"} to Estimate
+        What each is above DR, row by row on the same rows. With the right probabilities, and
+        everything tried that the policy chooses, both are 0 but for chance.
+    """
+
+    robust: Estimate
+    inverse: Estimate
+    normalised: Estimate | None
+    gaps: Mapping[str, Estimate]
+
+    def disagreements(self) -> dict[str, Estimate]:
+        """The gaps that are surely none of chance."""
+        return {name: gap for name, gap in self.gaps.items() if _surely_not_zero(gap)}
+
+
+def valued(log: LoggedDecisions, target: FloatArray, worth: Worth) -> Valued:
+    """DR, IPS and SNIPS of one policy, and how far the others are from the first."""
+    robust, inverse = robust_scores(log, target, worth), _inverse_scores(log, target, worth)
+    scores = {"IPS": inverse}
+    if weights(log, target).any():
+        scores["SNIPS"] = _normalised_scores(log, target, worth)
+    return Valued(
+        doubly_robust(log, target, worth),
+        inverse_propensity(log, target, worth),
+        self_normalised(log, target, worth) if "SNIPS" in scores else None,
+        {name: clustered_mean(one - robust, log.customer) for name, one in scores.items()},
+    )
+
+
+def _surely_not_zero(gap: Estimate) -> bool:
+    low, high = gap.interval(GAP_LEVEL)
+    return low > ROUNDING or high < -ROUNDING
 
 
 def difference(
@@ -266,7 +330,3 @@ def best_single(log: LoggedDecisions, worth: Worth, rng: np.random.Generator) ->
         if other.any():
             target[here] = policies[int(np.argmax(scores[other].mean(axis=0)))][here]
     return target
-
-
-def _predicted(target: FloatArray, worth: Worth) -> FloatArray:
-    return np.asarray(np.sum(target * (worth.expected - worth.cost), axis=1))

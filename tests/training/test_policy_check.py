@@ -4,6 +4,7 @@ import json
 import re
 from dataclasses import replace
 from datetime import UTC, datetime
+from math import isnan
 from pathlib import Path
 
 import numpy as np
@@ -70,6 +71,8 @@ def test_a_change_of_epsilon_is_replayed_and_told(trained, tmp_path, few_replays
     record = json.loads(json.dumps(check_record(found)))
     assert record["released"] is False
     assert record["values"]["gain"]["low"] <= record["values"]["gain"]["high"]
+    assert record["estimators"]["new"]["dr"] == record["values"]["new"]
+    assert any(re.match(r"present policy, DR +[+-]\d+\.\d{3} EUR a decision", one) for one in lines)
     assert {one["name"] for one in record["gates"]} >= {"value", "opt-outs", "groups"}
 
 
@@ -97,7 +100,10 @@ def test_a_replay_is_what_the_desk_would_have_said(trained, engine, pilot) -> No
             possible = {
                 name for name, p in zip(log.names, found.probabilities[row], strict=True) if p > 0
             }
-            assert possible <= {one.communication for one in decision.ranked}
+            told = {one.communication: one.expected_net for one in decision.ranked}
+            assert possible <= set(told)
+            worth = zip(log.names, found.worth[row].tolist(), strict=True)
+            assert {name: net for name, net in worth if not isnan(net)} == told
             assert decision.as_of == log.decided_at[row]
     np.testing.assert_allclose(found.probabilities.sum(axis=1), 1.0)
     np.testing.assert_allclose(found.contacts, found.probabilities[:, 1:].sum(axis=1))

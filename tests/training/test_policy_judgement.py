@@ -8,7 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from training.outcome_model import cross_fitted
 from training.policy_judgement import Evidence, Judgement, UnusableMargin, judged
+from training.policy_value import Worth, valued
 
 FOLDER = Path(__file__).parents[2] / "benchmarks"
 
@@ -126,6 +128,30 @@ def test_a_margin_that_is_none_is_refused(evidence, margin) -> None:
 def policies(monkeypatch):
     monkeypatch.syspath_prepend(str(FOLDER))
     return importlib.import_module("decisions.policies")
+
+
+def test_wrong_probabilities_are_seen_where_the_three_disagree(evidence) -> None:
+    """Logged as if the likely had been likelier: IPS tells more than DR, and chance does not."""
+    assert judge(evidence).new.disagreements() == {}
+    told = evidence.log.probabilities**1.5
+    told /= told.sum(axis=1, keepdims=True)
+    wrong = replace(evidence, log=replace(evidence.log, probabilities=told))
+    found = judge(wrong)
+    assert set(found.new.disagreements()) | set(found.current.disagreements()) >= {"IPS"}
+
+
+def test_right_probabilities_hardly_ever_look_wrong(worlds) -> None:
+    """Of 120 gaps at 99 % one or two are expected; five or more would come once in 100 times."""
+    rng = np.random.default_rng(5)
+    cried = 0
+    for _ in range(30):
+        world = worlds.new_world(rng)
+        drawn = worlds.draw_log(world, rng, 500, 2)
+        model = Worth(cross_fitted(drawn.log, rng), np.zeros(len(worlds.NAMES)))
+        for wish in (drawn.expected, -drawn.expected):
+            policy = worlds.best_of(wish, drawn.log)
+            cried += len(valued(drawn.log, policy, model).disagreements())
+    assert cried < 5
 
 
 def test_intervals_hold_the_truth_as_often_as_they_say(policies) -> None:

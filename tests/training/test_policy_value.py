@@ -11,6 +11,7 @@ import pytest
 from training.decision_log import LoggedDecisions
 from training.outcome_model import cross_fitted
 from training.policy_value import (
+    NothingInCommon,
     Overlap,
     TooFewCustomers,
     UnusableTarget,
@@ -18,13 +19,13 @@ from training.policy_value import (
     best_single,
     clustered_mean,
     difference,
-    direct_method,
     doubly_robust,
     inverse_propensity,
     newly_untried,
     overlap,
     self_normalised,
     to_one,
+    valued,
     weights,
 )
 
@@ -118,15 +119,6 @@ def test_a_model_fitted_on_the_same_rows_does_tilt_the_estimate() -> None:
     assert abs(mean_over_all_logs(estimate) - truth()) > 0.1
 
 
-def test_the_direct_method_is_as_wrong_as_its_model() -> None:
-    right = Worth(np.sum(REWARDS * CHANCES, axis=2), COST)
-    for _, log in all_logs():
-        assert direct_method(log, TARGET, right).value == pytest.approx(truth(), abs=1e-12)
-    wrong = Worth(WRONG_MODEL, COST)
-    found = mean_over_all_logs(lambda log: direct_method(log, TARGET, wrong).value)
-    assert abs(found - truth()) > 1
-
-
 def test_the_difference_of_two_policies_is_exact_on_average() -> None:
     worth = Worth(WRONG_MODEL, COST)
     found = mean_over_all_logs(lambda log: difference(log, TARGET, BEHAVIOUR, worth).value)
@@ -146,7 +138,6 @@ def test_formulas_by_hand() -> None:
     assert self_normalised(log, TARGET, worth).value == pytest.approx(
         (w[0] * 9 + w[1] * 5) / w.sum() - spent
     )
-    assert direct_method(log, TARGET, worth).value == pytest.approx(sum(predicted) / 2 - spent)
     assert doubly_robust(log, TARGET, worth).value == pytest.approx(
         (sum(predicted) + w[0] * (9 + 7) + w[1] * (5 - 0)) / 2 - spent
     )
@@ -207,6 +198,48 @@ def test_the_error_of_snips_is_that_of_a_bootstrap() -> None:
     ratios = (w * reward)[drawn].sum(axis=1) / w[drawn].sum(axis=1)
     found = self_normalised(log, target, worth)
     assert found.standard_error == pytest.approx(ratios.std(), rel=0.05)
+
+
+def test_a_policy_by_all_three_and_the_gaps_between_them() -> None:
+    log = log_of_rows([1, 0], [9.0, 5.0])
+    worth = Worth(WRONG_MODEL, COST)
+    found = valued(log, TARGET, worth)
+    assert found.robust == doubly_robust(log, TARGET, worth)
+    assert found.inverse == inverse_propensity(log, TARGET, worth)
+    assert found.normalised == self_normalised(log, TARGET, worth)
+    for name, other in (("IPS", found.inverse), ("SNIPS", found.normalised)):
+        assert other is not None
+        assert found.gaps[name].value == pytest.approx(other.value - found.robust.value)
+    # Row by row, IPS less DR is what the model says of the choice less what of the policy.
+    w = np.array([0.7 / 0.3, 0.25 / 0.6])
+    rows = w * [-7.0, 0.0] - [0.1 * 10 - 0.7 * 7 + 0.2 * 3, 0.75 * 2]
+    by_hand = clustered_mean(rows, log.customer)
+    assert found.gaps["IPS"].value == pytest.approx(by_hand.value)
+    assert found.gaps["IPS"].standard_error == pytest.approx(by_hand.standard_error)
+    assert not found.disagreements()  # two customers allow any difference
+
+
+def test_rounding_is_no_disagreement() -> None:
+    """Where the policy is the one that chose, all three are the mean reward to the last digit."""
+    chosen = np.random.default_rng(5).integers(0, 2, 300)
+    sure = np.eye(3)[chosen]
+    log = log_of_rows(chosen.tolist(), (chosen / 3 + 0.1).tolist(), sure)
+    model = Worth(np.full((300, 3), 0.1) + chosen[:, np.newaxis] / 7, np.zeros(3))
+    found = valued(log, sure, model)
+    assert found.robust.value == pytest.approx(found.inverse.value)
+    assert found.disagreements() == {}
+
+
+def test_a_policy_that_would_have_chosen_nothing_of_it_has_no_snips() -> None:
+    log = log_of_rows([0, 0], [9.0, 5.0])
+    target = np.array([[0.0, 1.0, 0.0], [0.0, 1.0, 0.0]])
+    worth = Worth(WRONG_MODEL, COST)
+    words = "none of 2 logged choices has any probability under the policy"
+    with pytest.raises(NothingInCommon, match=words):
+        self_normalised(log, target, worth)
+    found = valued(log, target, worth)
+    assert found.normalised is None
+    assert list(found.gaps) == ["IPS"]
 
 
 def test_one_customer_gives_no_interval() -> None:
