@@ -11,6 +11,7 @@ from typing import Final, TypeVar
 from features.signals import CHANNELS, MINUTE
 from models.expectation import ODDS_RATIOS, SCORES
 from serving.catalog_keys import (
+    blocking_flags_of,
     capacity_of,
     check_moment,
     condition_of,
@@ -18,10 +19,12 @@ from serving.catalog_keys import (
     duration_of,
     events_of,
     factors_of,
+    line_of,
     number_or_zero,
     source_of,
     stages_of,
     truth_or,
+    unmeetable,
     words_of,
 )
 from serving.communication import Communication as Communication
@@ -191,20 +194,38 @@ def _events(entries: Mapping[str, Communication]) -> tuple[str, ...]:
 
 
 def _wrong_sequences(file: Table, entries: Mapping[str, Communication]) -> Iterator[str]:
-    """Steps that follow nothing, or that come after themselves."""
+    """Steps that follow nothing, that come after themselves, or that their own beginning ends."""
     follows = {e.name: e.moment.after for e in entries.values() if e.moment and e.moment.after}
     for name, before in follows.items():
-        place = f"{file.place}: communication '{name}': after '{before}'"
+        place = f"{file.place}: communication '{name}': "
         if before not in file.values:
             remedy = did_you_mean(before, file.values) or "; name the step before it"
-            yield f"{place} is not in the catalog{remedy}"
+            yield f"{place}after '{before}' is not in the catalog{remedy}"
             continue
-        seen = {name}
-        while before in follows and before not in seen:
-            seen.add(before)
-            before = follows[before]
-        if before == name:
-            yield f"{place} comes after '{name}' itself; begin the sequence with a trigger"
+        seen, step = {name}, before
+        while step in follows and step not in seen:
+            seen.add(step)
+            step = follows[step]
+        if step == name:
+            yield (
+                f"{place}after '{before}' comes after '{name}' itself; "
+                "begin the sequence with a trigger"
+            )
+        elif step in entries:
+            yield from (
+                f"{place}{wrong}" for wrong in _ended_by_itself(entries[name], entries[step])
+            )
+
+
+def _ended_by_itself(step: Communication, first: Communication) -> Iterator[str]:
+    """Events that end a step, and that begin its sequence."""
+    ends = () if step.moment is None else step.moment.cancel_on
+    for event in () if first.moment is None else first.moment.trigger:
+        if event in ends:
+            yield (
+                f"cancel_on names '{event}', with which the sequence begins (in '{first.name}'), "
+                "so it can never be sent; take it out"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,14 +260,14 @@ class _Reader:
         valid_from, valid_until = self.take(lambda: dates_of(entry), always)
         return Communication(
             name=name,
-            title=self.take(lambda: entry.text("title"), ""),
+            title=self.take(lambda: line_of(entry, "title"), ""),
             channel=self.take(lambda: entry.one_of("channel", CHANNELS), ""),
             message_class=message_class,
             purpose=self.take(lambda: entry.one_of("purpose", PURPOSES), ""),
             personal=self.take(lambda: truth_or(entry, "personal", True), True),
             stages=self.take(lambda: stages_of(entry, message_class), ()),
             requires_flags=self.take(lambda: words_of(entry, "requires_flags", FLAGS), ()),
-            blocked_by_flags=self.take(lambda: words_of(entry, "blocked_by_flags", FLAGS), ()),
+            blocked_by_flags=self.take(lambda: blocking_flags_of(entry, FLAGS), ()),
             where=self.conditions(entry),
             cost=self.take(lambda: entry.number("cost", 0, math.inf), 0.0),
             window_days=self.take(lambda: entry.whole("window_days", 1, 365), 1),
@@ -257,7 +278,7 @@ class _Reader:
             moment=self.moment(entry),
             valid_from=valid_from,
             valid_until=valid_until,
-            terms=self.take(lambda: entry.text("terms") if entry.has("terms") else "", ""),
+            terms=self.take(lambda: line_of(entry, "terms") if entry.has("terms") else "", ""),
             approved=self.take(lambda: truth_or(entry, "approved", True), True),
             human=self.take(lambda: truth_or(entry, "human", False), False),
             rows=self.take(lambda: words_of(entry, "rows", ROWS), ()),
@@ -268,7 +289,13 @@ class _Reader:
         none: tuple[str, ...] = ()
         texts = self.take(lambda: entry.texts("where") if entry.has("where") else (), none)
         found = (self.take(lambda t=t: condition_of(entry, t, self.names), None) for t in texts)  # type: ignore[misc]
-        return tuple(condition for condition in found if condition is not None)
+        read = tuple(condition for condition in found if condition is not None)
+        for one, other in unmeetable(read):
+            self.mistakes.append(
+                f"{entry.place}: where '{one.text}' and '{other.text}' are never true together, so "
+                "it can never be sent; correct one of them"
+            )
+        return read
 
     def moment(self, entry: Table) -> Moment | None:
         """When its time comes; None where the entry names neither a trigger nor a step before."""

@@ -6,13 +6,14 @@ All take the entry's table and raise its error.
 import datetime as dt
 import difflib
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from typing import Final
 
 from features.signals import DAY, HOUR, KEYED_BY, KNOWN_EVENTS, MINUTE
 from features.stage import STAGES
 from serving.communication import Condition
-from serving.toml_table import Table, did_you_mean
+from serving.plain_text import unseen
+from serving.toml_table import LARGEST, Table, as_written, did_you_mean
 
 # An effect is money, so exactly one factor of a prior is money and the rest are probabilities.
 # "1" stands for one unit of the currency: the effect is the same for everybody.
@@ -29,6 +30,15 @@ _DURATION: Final = re.compile(r"\s*(\d{1,6})\s+(minute|hour|day|week)s?\s*")
 _UNITS: Final = {"minute": MINUTE, "hour": HOUR, "day": DAY, "week": 7 * DAY}
 _MOMENT_KEYS: Final = ("delay", "within", "cancel_on")
 _ALIKE: Final = 0.85  # how like a known event a name must be to be taken for a slip of the pen
+
+
+def line_of(entry: Table, key: str) -> str:
+    """A text that people read, without what nobody sees."""
+    text = entry.text(key)
+    hidden = unseen(text)
+    if hidden:
+        raise entry.wrong(f"{key} holds {hidden}, which nobody sees; leave that character out")
+    return text
 
 
 def truth_or(entry: Table, key: str, otherwise: bool) -> bool:
@@ -50,6 +60,18 @@ def capacity_of(entry: Table) -> int | None:
 def words_of(entry: Table, key: str, allowed: Collection[str]) -> tuple[str, ...]:
     """Words of a closed list; none where nothing is written."""
     return entry.some_of(key, allowed) if entry.has(key) else ()
+
+
+def blocking_flags_of(entry: Table, allowed: Collection[str]) -> tuple[str, ...]:
+    """Flags that keep it back; one of those that it needs must be left."""
+    blocking = words_of(entry, "blocked_by_flags", allowed)
+    needed = entry.values.get("requires_flags")
+    if isinstance(needed, list) and needed and all(flag in blocking for flag in needed):
+        raise entry.wrong(
+            f"blocked_by_flags names '{needed[0]}', which requires_flags asks for, so it can never "
+            "be sent; take one of the two out"
+        )
+    return blocking
 
 
 def stages_of(entry: Table, message_class: str) -> tuple[str, ...]:
@@ -87,7 +109,34 @@ def condition_of(entry: Table, text: str, names: Collection[str]) -> Condition:
         if stage not in STAGES:
             hint = did_you_mean(stage, STAGES) or f"; stages are {', '.join(STAGES)}"
             raise entry.wrong(f"where '{text}': unknown stage '{stage}'{hint}")
-    return Condition(feature, op, float(number), stages)
+    condition = Condition(feature, op, float(number), stages)
+    if abs(condition.number) > LARGEST:
+        raise entry.wrong(
+            f"where {as_written(text)}: the number is too large; must be at most a million million"
+        )
+    if feature in PROBABILITY_FACTORS and not 0 <= condition.number <= 1:
+        hint = f"; for {number} % write {condition.number / 100:g}" if condition.number > 1 else ""
+        raise entry.wrong(f"where '{text}': {feature} is a share from 0 to 1, not {number}{hint}")
+    return condition
+
+
+def unmeetable(conditions: tuple[Condition, ...]) -> Iterator[tuple[Condition, Condition]]:
+    """Of each feature the strictest two conditions, where no number meets both.
+
+    Those with `unless` are not compared: there may be nobody of whom both are asked.
+    """
+    always = [each for each in conditions if not each.unless]
+    for feature in dict.fromkeys(each.feature for each in always):
+        asked = [each for each in always if each.feature == feature]
+        lows = [each for each in asked if each.op in (">", ">=", "==")]
+        highs = [each for each in asked if each.op in ("<", "<=", "==")]
+        if not (lows and highs):
+            continue
+        low = max(lows, key=lambda each: (each.number, each.op == ">"))
+        high = min(highs, key=lambda each: (each.number, each.op != "<"))
+        is_open = low.op == ">" or high.op == "<"
+        if low.number > high.number or (low.number == high.number and is_open):
+            yield low, high
 
 
 def events_of(entry: Table, key: str) -> tuple[str, ...]:
@@ -159,7 +208,10 @@ def _date(entry: Table, key: str) -> dt.date | None:
         return None
     value = entry.found(key)
     if not isinstance(value, dt.date) or isinstance(value, dt.datetime) or value.year < 1970:
-        raise entry.wrong(f"{key} {value!r}; must be a day without quotation marks: 2026-12-01")
+        raise entry.wrong(
+            f"{key} {as_written(value)}; must be a day from 1970 on, without quotation marks and "
+            "without a time: 2026-12-01"
+        )
     return min(value, dt.date(9999, 12, 30))
 
 
@@ -171,7 +223,7 @@ def source_of(prior: Table) -> str:
     """Where the numbers are from; empty where nobody says."""
     source = prior.values.get("source", "")
     if not isinstance(source, str):
-        raise prior.wrong(f"source {source!r}; must be a text in quotation marks")
+        raise prior.wrong(f"source {as_written(source)}; must be a text in quotation marks")
     return source.strip()
 
 

@@ -1,16 +1,34 @@
 """A table of a TOML file, read key by key, so that every mistake is named."""
 
+import datetime as dt
 import difflib
 import tomllib
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
+
+# A number must come out of a few products with others and still be a number that can be told:
+# inf and 1e300 do not, and nobody pays a million million for a message.
+LARGEST: Final = 1e12
+LONGEST_SEEN: Final = 80  # characters of a wrong value that a message shows
 
 
 def did_you_mean(word: str, allowed: Iterable[str]) -> str:
     """``; did you mean 'x'?`` where one allowed word is close, else nothing."""
     close = difflib.get_close_matches(word, list(allowed), n=1)
     return f"; did you mean '{close[0]}'?" if close else ""
+
+
+def as_written(value: object) -> str:
+    """A value as its file has it, cut where it is long: ``'text'``, ``2026-12-01``, ``true``."""
+    if isinstance(value, bool):
+        text = str(value).lower()
+    elif isinstance(value, dt.date | dt.time):
+        text = value.isoformat()
+    else:
+        text = repr(value)
+    return text if len(text) <= LONGEST_SEEN else f"{text[:LONGEST_SEEN]}..."
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,30 +74,31 @@ class Table:
         """A text that is not empty."""
         value = self.found(key)
         if not isinstance(value, str) or not value.strip():
-            raise self.wrong(f"{key} {value!r}; must be a text in quotation marks")
+            raise self.wrong(f"{key} {as_written(value)}; must be a text in quotation marks")
         return value
 
     def number(self, key: str, low: float, high: float) -> float:
-        """A number from `low` to `high`, both included."""
+        """A number from `low` to `high`, both included; where one is infinite, to `LARGEST`."""
         value = self.found(key)
         if isinstance(value, bool) or not isinstance(value, int | float):
-            raise self.wrong(f"{key} {value!r}; must be a number without quotation marks")
-        if not low <= value <= high:  # NaN fails here too
-            raise self.wrong(f"{key} {value:g}; must be {_range(low, high)}")
+            raise self.wrong(f"{key} {as_written(value)}; must be a number without quotation marks")
+        if not max(low, -LARGEST) <= value <= min(high, LARGEST):  # NaN fails here too
+            seen = as_written(value) if isinstance(value, int) else f"{value:g}"
+            raise self.wrong(f"{key} {seen}; must be {_range(low, high)}")
         return float(value)
 
     def whole(self, key: str, low: int, high: int) -> int:
         """A whole number from `low` to `high`, both included."""
         value = self.number(key, low, high)
         if value != int(value):
-            raise self.wrong(f"{key} {value:g}; must be a whole number")
+            raise self.wrong(f"{key} {value:.12g}; must be a whole number")
         return int(value)
 
     def truth(self, key: str) -> bool:
         """Either true or false."""
         value = self.found(key)
         if not isinstance(value, bool):
-            raise self.wrong(f"{key} {value!r}; must be true or false")
+            raise self.wrong(f"{key} {as_written(value)}; must be true or false")
         return value
 
     def one_of(self, key: str, allowed: Collection[str]) -> str:
@@ -90,7 +109,7 @@ class Table:
         """A list of texts, none twice."""
         value = self.found(key)
         if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-            raise self.wrong(f'{key} {value!r}; must be a list of texts, such as ["..."]')
+            raise self.wrong(f'{key} {as_written(value)}; must be a list of texts, such as ["..."]')
         for item in value:
             if value.count(item) > 1:
                 raise self.wrong(f"{key} names '{item}' twice; remove one of the two")
@@ -104,21 +123,24 @@ class Table:
         """The word itself, if it is in the list."""
         if word not in allowed:
             listed = f"; must be one of {', '.join(allowed)}" if len(allowed) <= 20 else ""
-            raise self.wrong(f"{key} '{word}' is not known{listed}{did_you_mean(word, allowed)}")
+            hint = did_you_mean(word, allowed)
+            raise self.wrong(f"{key} {as_written(word)} is not known{listed}{hint}")
         return word
 
     def table(self, key: str) -> "Table":
         """A table below this one."""
         value = self.found(key)
         if not isinstance(value, dict):
-            raise self.wrong(f"{key} {value!r}; must be a table, such as [{key}]")
+            raise self.wrong(f"{key} {as_written(value)}; must be a table, such as [{key}]")
         return Table(f"{self.place}: {key}", value, self.error)
 
     def tables(self, key: str) -> tuple["Table", ...]:
         """A list of tables below this one."""
         value = self.found(key)
         if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
-            raise self.wrong(f"{key} {value!r}; must be a list of tables, such as [[{key}]]")
+            raise self.wrong(
+                f"{key} {as_written(value)}; must be a list of tables, such as [[{key}]]"
+            )
         return tuple(
             Table(f"{self.place}: {key} {position}", item, self.error)
             for position, item in enumerate(value, start=1)
@@ -131,7 +153,8 @@ def read_toml(path: Path, error: type[ValueError]) -> tuple[Table, bytes]:
     Raises
     ------
     ValueError
-        `error`, if there is no such file, or it is no TOML in UTF-8.
+        `error`, if there is no such file, or it is no TOML in UTF-8. The mark that some editors
+        put before UTF-8 is passed over.
     """
     try:
         content = path.read_bytes()
@@ -141,13 +164,22 @@ def read_toml(path: Path, error: type[ValueError]) -> tuple[Table, bytes]:
             "name another file, or write one with `nextbest init`"
         ) from trouble
     try:
-        values = tomllib.loads(content.decode("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as trouble:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as trouble:
+        raise error(
+            f"{path.name}: not UTF-8: {trouble.reason} at byte {trouble.start}; a text file in "
+            "UTF-8 is needed; save it again with that encoding"
+        ) from trouble
+    try:
+        values = tomllib.loads(text)
+    except (ValueError, RecursionError) as trouble:  # also a number of thousands of digits
         raise error(f"{path.name}: not TOML: {trouble}; mend that line") from trouble
     return Table(path.name, values, error), content
 
 
 def _range(low: float, high: float) -> str:
     if high == float("inf"):
-        return "zero or more" if low == 0 else f"{low:g} or more"
-    return f"between {low:g} and {high:g}"
+        if low == -high:
+            return "at most a million million, above zero or below"
+        return f"{'zero' if low == 0 else f'{low:g}'} or more, up to a million million"
+    return f"between {low:.12g} and {high:.12g}"

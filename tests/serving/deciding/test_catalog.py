@@ -71,8 +71,24 @@ WELCOME = 'title = "Welcome"\nchannel = "email"'
         ('class = "marketing"', 'class = "promo"', "class 'promo' is not known; must be one of"),
         ('purpose = "marketing"', 'purpose = "fun"', "purpose 'fun' is not known"),
         ("cost = 0.02", "cost = -1", "cost -1; must be zero or more"),
-        ("cost = 0.02", "cost = true", "cost True; must be a number without quotation marks"),
+        ("cost = 0.02", "cost = true", "cost true; must be a number without quotation marks"),
         ("cost = 0.02", "cost = nan", "cost nan; must be zero or more"),
+        ("cost = 0.02", "cost = inf", "cost inf; must be zero or more, up to a million million"),
+        ("cost = 0.02", f"cost = 1{'0' * 400}", f"cost 1{'0' * 79}...; must be zero or more"),
+        ("cost = 0.02", "cost = 2026-12-01", "cost 2026-12-01; must be a number without"),
+        ("cost = 0.02", f"cost = 1{'0' * 5000}", "catalog.toml: not TOML: Exceeds the limit"),
+        ("cost = 0.02", f"cost = {'[' * 9000}", "catalog.toml: not TOML: maximum recursion depth"),
+        (
+            "cost = 0.02",
+            "cost = 0.02\nvalid_from = 2026-12-01T08:00:00Z",
+            "valid_from 2026-12-01T08:00:00+00:00; must be a day from 1970 on, without quotation "
+            "marks and without a time: 2026-12-01",
+        ),
+        (
+            WELCOME,
+            'title = "Wel\\u202ecome"\nchannel = "email"',
+            "title holds U+202E (right-to-left override) at place 4, which nobody sees; leave",
+        ),
         ("window_days = 60", "window_days = 0", "window_days 0; must be between 1 and 365"),
         ("window_days = 60", "window_days = 1.5", "window_days 1.5; must be a whole number"),
         (
@@ -123,6 +139,35 @@ WELCOME = 'title = "Welcome"\nchannel = "email"'
             "where 'churn_risk_odds_ratio >= 2 unless'; must read",
         ),
         ("tenure_days <= 14", "tenure_days =< 14", "where 'tenure_days =< 14'; must read"),
+        (
+            "tenure_days <= 14",
+            f"tenure_days <= {'9' * 90}",
+            f"where 'tenure_days <= {'9' * 64}...: the number is too large; must be at most a "
+            "million million",
+        ),
+        (
+            "tenure_days <= 14",
+            "churn_risk >= 60",
+            "where 'churn_risk >= 60': churn_risk is a share from 0 to 1, not 60; for 60 % write "
+            "0.6",
+        ),
+        (
+            "tenure_days <= 14",
+            "churn_risk <= -0.5",
+            "where 'churn_risk <= -0.5': churn_risk is a share from 0 to 1, not -0.5",
+        ),
+        (
+            'where = ["tenure_days <= 14"]',
+            'where = ["tenure_days <= 14", "orders_ever == 2", "tenure_days > 14"]',
+            "where 'tenure_days > 14' and 'tenure_days <= 14' are never true together, so it can "
+            "never be sent; correct one of them",
+        ),
+        (
+            'blocked_by_flags = ["complaint_open"]',
+            'requires_flags = ["cart_open"]\nblocked_by_flags = ["cart_open"]',
+            "blocked_by_flags names 'cart_open', which requires_flags asks for, so it can never "
+            "be sent; take one of the two out",
+        ),
         ("discount_pct = 10", "discount_pct = 110", "discount_pct 110; must be between 0 and 100"),
         (
             'prior.of = "1"',
@@ -141,7 +186,7 @@ WELCOME = 'title = "Welcome"\nchannel = "email"'
             "each of churn_risk, repurchase_likelihood, promoter_likelihood at most once",
         ),
         ("prior.opt_out = 0.002", "prior.opt_out = 2", "opt_out 2; must be between 0 and 1"),
-        ("prior.weight = 200", "prior.weight = 0", "weight 0; must be between 1 and 1e+06"),
+        ("prior.weight = 200", "prior.weight = 0", "weight 0; must be between 1 and 1000000"),
         ("prior.share = 0.60", "prior.shares = 0.60", "unknown key 'shares'; did you mean 'share'"),
         ("[welcome]", "[no_contact]", "communication 'no_contact': the name must be small letters"),
         ("[welcome]", '["Wel come"]', "communication 'Wel come': the name must be small letters"),
@@ -165,8 +210,49 @@ def test_missing_prior_and_empty_file_and_no_file_are_named(tmp_path: Path) -> N
     with pytest.raises(InvalidCatalog, match="holds no communication; add one"):
         load_catalog(file, FEATURES.names)
     file.write_bytes(b"title = '\xff'")
-    with pytest.raises(InvalidCatalog, match="not TOML: 'utf-8' codec can't decode"):
+    words = "not UTF-8: invalid start byte at byte 9; a text file in UTF-8 is needed; save it again"
+    with pytest.raises(InvalidCatalog, match=words):
         load_catalog(file, FEATURES.names)
+
+
+def test_a_catalog_saved_with_the_mark_of_an_editor_is_read(tmp_path: Path) -> None:
+    file = tmp_path / "catalog.toml"
+    file.write_text(SHIPPED.read_text(encoding="utf-8"), encoding="utf-8-sig", newline="\r\n")
+    assert len(load_catalog(file, FEATURES.names).communications) == 60
+
+
+@pytest.mark.parametrize(
+    ("where", "meets"),
+    [
+        (("tenure_days >= 3", "tenure_days <= 3"), True),
+        (("tenure_days > 3", "tenure_days < 4"), True),
+        (("tenure_days == 3", "tenure_days >= 3"), True),
+        (("tenure_days >= 5", "tenure_days <= 3 unless lapsing"), True),
+        (("tenure_days >= 5", "orders_ever <= 3"), True),
+        (("tenure_days >= 3", "tenure_days < 3"), False),
+        (("tenure_days == 3", "tenure_days == 4"), False),
+        (("tenure_days > 1", "tenure_days > 9", "tenure_days < 7", "tenure_days < 12"), False),
+    ],
+)
+def test_conditions_that_are_never_true_together_are_found(
+    edited_catalog: Editor, where: tuple[str, ...], meets: bool
+) -> None:
+    file = edited_catalog('["tenure_days <= 14"]', str(list(where)))
+    if meets:
+        assert len(load_catalog(file, FEATURES.names).communications["welcome"].where) == len(where)
+    else:
+        with pytest.raises(InvalidCatalog, match="are never true together"):
+            load_catalog(file, FEATURES.names)
+
+
+def test_a_step_that_the_beginning_of_its_sequence_ends_is_named(edited_catalog: Editor) -> None:
+    old = 'after = "drip_2_proof"\ndelay = "4 days"\nwithin = "4 days"\ncancel_on = ['
+    with pytest.raises(InvalidCatalog) as caught:
+        load_catalog(edited_catalog(old, f'{old}"Signed Up", '), FEATURES.names)
+    assert str(caught.value) == (
+        "catalog.toml: communication 'drip_3_help': cancel_on names 'Signed Up', with which the "
+        "sequence begins (in 'drip_1_ideas'), so it can never be sent; take it out"
+    )
 
 
 def test_a_prior_must_be_a_table(edited_catalog: Editor, tmp_path: Path) -> None:

@@ -68,6 +68,8 @@ def test_assumed_consent_and_weights_are_read(edited_policy: Editor) -> None:
         ),
         ("horizon_days = 28", "horizon_days = 0", "horizon_days 0; must be between 1 and 365"),
         ("opt_out_cost = 5.0", "opt_out_cost = -5.0", "opt_out_cost -5; must be zero or more"),
+        ("opt_out_cost = 5.0", "opt_out_cost = inf", "opt_out_cost inf; must be zero or more, up"),
+        ('# "Referral Made" = 4.0', '"Referral Made" = -inf', "must be at most a million million,"),
         ("most = 2", "most = -2", "policy.toml: caps 1: most -2; must be between 0 and 1000"),
         ("most = 2", "mosst = 2", "caps 1: unknown key 'mosst'; did you mean 'most'?"),
         ('channel = "sms"', 'channel = "text"', "caps 3: channel 'text' is not known"),
