@@ -289,8 +289,9 @@ def train(  # noqa: PLR0913 - each is an option of the command
     place, narrator = Home(home), Narrator(quiet=as_json)
     recipe = Recipe(targets, seed, changed_settings(BoosterSettings(), changed or ()), trials)
     retrained = retrain(place, looked_from(place, as_of), recipe, narrator)
-    publish(place, retrained, narrator)
-    show(result_lines(retrained), result_record(retrained), as_json)
+    untold = publish(place, retrained, narrator)
+    record = {**result_record(retrained), "mlflow": untold}
+    show([*result_lines(retrained), *untold], record, as_json)
 
 
 @app.command()
@@ -415,7 +416,7 @@ def promote(
     as_json: JsonOption = False,
 ) -> None:
     """Put a bundle into service if every gate says yes; exit code 1 if one says no."""
-    from training.aliases import follow_store
+    from training.aliases import left_behind
     from training.evaluate import named_bundle
     from training.narrator import Narrator
     from training.promote import promote as put_into_service
@@ -424,8 +425,9 @@ def promote(
     place = Home(home)
     now, narrator = looked_from(place, as_of), Narrator(quiet=as_json)
     found = put_into_service(place, named_bundle(place, bundle), now, force, narrator)
-    follow_store(place)
-    show(promotion_lines(found), promotion_record(found), as_json)
+    untold = left_behind(place)
+    record = {**promotion_record(found), "mlflow": untold}
+    show([*promotion_lines(found), *untold], record, as_json)
     if not found.promoted:
         raise SystemExit(1)
 
@@ -433,16 +435,16 @@ def promote(
 @app.command()
 def rollback(home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False) -> None:
     """Put the bundle that served before back into service."""
-    from training.aliases import follow_store
+    from training.aliases import left_behind
     from training.rollback import roll_back
 
     place = Home(home)
     place.about()
     before, after = roll_back(place)
-    follow_store(place)
+    untold = left_behind(place)
     line = f"bundle {after[:12]} is in service again; {before[:12]} is not any more"
-    record = {"champion": f"sha256:{after}", "was": f"sha256:{before}"}
-    show([line], record, as_json)
+    record = {"champion": f"sha256:{after}", "was": f"sha256:{before}", "mlflow": untold}
+    show([line, *untold], record, as_json)
 
 
 @app.command()

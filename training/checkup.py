@@ -14,6 +14,7 @@ from serving.store import Store, sqlite_version
 from serving.succession import FORCED
 from training.aliases import follow_store
 from training.readiness import readiness
+from training.registry import TrackingFailed
 
 
 def checked_home(home: Home, apply: bool) -> tuple[list[str], bool]:
@@ -58,7 +59,7 @@ def service_lines(home: Home) -> list[str]:
             f"Bundle {challenger[:12]} waits as the challenger: compare them with "
             "`nextbest evaluate`."
         )
-    lines.extend(f"MLflow did not follow the store; mended: {line}." for line in follow_store(home))
+    lines.extend(_tracking_lines(home))
     if assumed:
         lines.append(
             f"Consent is assumed for {', '.join(assumed)}: policy.toml says so, and so does "
@@ -69,6 +70,14 @@ def service_lines(home: Home) -> list[str]:
     lines.extend(f"Paused ({pause.number}): {told(pause)}." for pause in pauses)
     lines.append(f"Python {platform.python_version()}, SQLite {sqlite_version()}.")
     return lines
+
+
+def _tracking_lines(home: Home) -> list[str]:
+    """What of MLflow had to be mended, or why it cannot be."""
+    try:
+        return [f"MLflow did not follow the store; mended: {line}." for line in follow_store(home)]
+    except TrackingFailed as error:
+        return [f"{error}."]
 
 
 def _bundle_lines(home: Home, champion: str | None) -> list[str]:

@@ -182,7 +182,8 @@ def _train(home: Home, narrator: Narrator) -> None:
         retrained = retrain(home, end, Recipe(seed=SEED), narrator)
         for line in result_lines(retrained):
             narrator.say(f"  {line}")
-        publish(home, retrained, narrator)
+        for line in publish(home, retrained, narrator):
+            narrator.say(line)
 
 
 def _fresh_key(home: Home) -> str:

@@ -8,6 +8,7 @@ import json
 import logging
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
 import warnings
@@ -47,8 +48,15 @@ QUIET: Final[Mapping[str, str]] = {
 }
 
 
+LONGEST_REASON: Final = 200  # of what others say went wrong; SQL and addresses follow it
+
+
 class NothingTracked(LookupError):
     """The home has no MLflow database yet."""
+
+
+class TrackingFailed(ValueError):
+    """MLflow, its database or its files could not be read or written."""
 
 
 def database(home: Home) -> Path:
@@ -67,11 +75,17 @@ def registered_name(score: str) -> str:
 
 
 def tracking_client(path: Path) -> "MlflowClient":
-    """A client of the database at `path`, made if need be."""
+    """A client of the database at `path`, made if need be.
+
+    Raises
+    ------
+    TrackingFailed
+        If the database is damaged, locked for long, or cannot be written.
+    """
     os.environ.update(QUIET)
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "ERROR")
-    make_blank(path)
-    with _silence():
+    with _in_words(path), _silence():
+        make_blank(path)
         from mlflow import MlflowClient
 
         client = MlflowClient(f"sqlite:///{path.resolve()}")
@@ -91,10 +105,15 @@ def track(home: Home, retrained: "Retrained", folder: Path) -> str:
     -------
     str
         Id of the parent run.
+
+    Raises
+    ------
+    TrackingFailed
+        If it could not be written.
     """
     client = tracking_client(database(home))
     bundle, evaluation = retrained.bundle, retrained.evaluation
-    with _at(home), _silence():
+    with _in_words(database(home)), _at(home), _silence():
         import mlflow
 
         experiment = _experiment(client, home)
@@ -120,9 +139,14 @@ def close_abandoned(home: Home) -> int:
     """Mark runs as killed whose training has ended without saying so; how many there were.
 
     Called by the one that trains alone: whatever still says that it runs does not.
+
+    Raises
+    ------
+    TrackingFailed
+        If the database cannot be used.
     """
     client = tracking_client(database(home))
-    with _silence():
+    with _in_words(database(home)), _silence():
         running = [
             str(run.info.run_id)
             for experiment in client.search_experiments()
@@ -147,10 +171,12 @@ def follow(home: Home, champion: str | None, challenger: str | None) -> list[str
     ------
     NothingTracked
         If no training was written down yet.
+    TrackingFailed
+        If the database cannot be used.
     """
     client = tracking_client(_begun_database(home))
     done: list[str] = []
-    with _silence():
+    with _in_words(database(home)), _silence():
         for model in client.search_registered_models():
             found = client.search_model_versions(f"name='{model.name}'")
             by_bundle = {each.tags.get("bundle"): str(each.version) for each in reversed(found)}
@@ -195,6 +221,24 @@ def ui_environment(environment: Mapping[str, str]) -> dict[str, str]:
     programs = str(Path(sys.executable).parent)
     path = os.pathsep.join([programs, environment.get("PATH", "")])
     return {**environment, **QUIET, "PATH": path}
+
+
+@contextmanager
+def _in_words(path: Path) -> Iterator[None]:
+    """What MLflow, or SQLite below it, could not do, as one sentence of ours."""
+    from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        yield
+    except (MlflowException, SQLAlchemyError, sqlite3.Error, OSError) as error:
+        reason = str(error).partition("\n")[0][:LONGEST_REASON]
+        raise TrackingFailed(
+            f"{path}: MLflow cannot use it or the files beside it ({reason}); what serves, the "
+            "bundles and their cards do not hang on it; if another program has it open, end that "
+            "and run `nextbest doctor`; if it is damaged, move the file away: the next training "
+            "begins a new one"
+        ) from error
 
 
 @contextmanager

@@ -1,15 +1,18 @@
 """MLflow: what a training leaves there, and that its aliases follow the store."""
 
+import json
 import os
 import shutil
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -23,8 +26,9 @@ from models.classifier import Forest
 from models.evaluation import load_evaluation, report_folder
 from serving.store import Store
 from training import gates, registry
-from training.aliases import follow_store
+from training.aliases import follow_store, left_behind
 from training.blank_database import blank_sql, make_blank, sql_file
+from training.checkup import checked_home
 from training.forest import BoosterSettings
 from training.narrator import Narrator
 from training.pictures import draw
@@ -389,3 +393,66 @@ def _group(path: Path) -> int:
         return int(path.read_text().rpartition(")")[2].split()[2])
     except OSError:
         return 0
+
+
+# ---- A database that cannot be used ------------------------------------------------------
+
+
+def damage(home: Home) -> None:
+    database(home).write_bytes(b"no database at all, but letters" * 200)
+
+
+def test_a_damaged_database_hinders_no_promotion_and_no_rollback(
+    run: Callable[..., tuple[int, str, str]], tracked_copy: Home
+) -> None:
+    champion, challenger = both(tracked_copy)
+    damage(tracked_copy)
+    code, out, err = run("promote", "--force", "--home", str(tracked_copy.path))
+    assert code == 0, err
+    assert "MLflow did not follow: " in out.splitlines()[-1]
+    assert "mlflow.db: MLflow cannot use it or the files beside it (" in out
+    assert "file is not a database); what serves, the bundles and their cards do not hang" in out
+    assert both(tracked_copy)[0] == challenger
+    code, out, err = run("rollback", "--home", str(tracked_copy.path), "--json")
+    assert code == 0, err
+    assert "if it is damaged, move the file away" in json.loads(out)["mlflow"][0]
+    assert both(tracked_copy)[0] == champion
+
+
+def test_the_doctor_names_a_damaged_database_among_all_else(tracked_copy: Home) -> None:
+    damage(tracked_copy)
+    lines, _ = checked_home(tracked_copy, apply=False)
+    (named,) = [line for line in lines if "mlflow.db" in line]
+    assert "the next training begins a new one." in named
+    assert lines[-1].startswith("Python ")
+
+
+def test_a_training_that_mlflow_cannot_keep_is_whole_all_the_same(
+    last_training: tuple[Home, Retrained], tmp_path: Path
+) -> None:
+    home = Home(tmp_path / "home")
+    shutil.copytree(last_training[0].path, home.path)
+    damage(home)
+    (said,) = publish(home, last_training[1], QUIET)
+    assert said.startswith("This training is not written down in MLflow: ")
+    assert (report_folder(home, last_training[1].bundle.sha256) / "card.html").exists()
+
+
+def test_a_database_moved_away_is_begun_anew(
+    last_training: tuple[Home, Retrained], tmp_path: Path
+) -> None:
+    home = Home(tmp_path / "home")
+    shutil.copytree(last_training[0].path, home.path)
+    database(home).unlink()
+    assert publish(home, last_training[1], QUIET) == []
+    assert aliases(home) == {"challenger": last_training[1].bundle.sha256}
+
+
+def test_a_database_that_another_program_holds_is_named(tracked_copy: Home) -> None:
+    with closing(sqlite3.connect(database(tracked_copy), timeout=0)) as holder:
+        holder.execute("BEGIN EXCLUSIVE")
+        with Store.open(tracked_copy.store) as store:
+            store.set_champion(both(tracked_copy)[1])
+        (said,) = left_behind(tracked_copy)
+    assert "database is locked" in said
+    assert "if another program has it open, end that and run `nextbest doctor`" in said
