@@ -162,7 +162,7 @@ CANCEL = 'cancel_on = ["Order Completed"]\ncost = 0.02\nwindow_days = 7'
         ('delay = "2 hours"', 'delay = "400 days"', "must be from 0 minutes to 365 days"),
         (CART, 'delay = "2 hours"\n', "delay without a trigger; add trigger"),
         (CART, CART + 'after = "welcome"\n', "has both trigger and after"),
-        (CART, CART + 'valid_from = "soon"\n', "valid_from 'soon'; must be a day without"),
+        (CART, CART + 'valid_from = "soon"\n', "valid_from 'soon'; must be a day from 1970"),
         (
             CART,
             CART + "valid_from = 2026-12-02\nvalid_until = 2026-12-01\n",
