@@ -8,13 +8,14 @@ from itertools import chain
 from typing import Final
 
 from features.signals import DAY, SECOND
-from features.traits import PREFERRED_CHANNEL, channels_named
+from features.traits import PREFERRED_CHANNEL, TIME_ZONE, channels_named
 from models.language import Quantity, joined, phrase
 from serving.catalog import Communication
 from serving.policy import HOUSEHOLD, Cap, Policy
 from serving.prices import money_used
 from serving.records import ANY, Consent, Contact, Ledger, OptOut, Pause, Refusal
 from serving.refusals import NEVER, Obstacle, refusal_of
+from serving.timing import quiet_until
 
 NO_CONSENT: Final = Consent(given=False, basis="none")
 
@@ -305,6 +306,8 @@ def _of_its_own(entry: Communication, now: Now) -> Iterator[Obstacle]:
         yield _too_dear_an_offer(entry)
     if most is not None and ledger.taken.get(entry.name, 0) >= most:
         yield _no_place_left(most, ledger.taken[entry.name])
+    if entry.valid_until is not None:
+        yield from _night_outlasts(entry, entry.valid_until, now)
     if ledger.money_left is not None:
         yield from _no_money_left(entry, ledger.money_left)
     if entry.name in now.last_sent:
@@ -322,6 +325,14 @@ def _too_dear_an_offer(entry: Communication) -> Obstacle:
     return Obstacle(
         "max_discount", lambda: phrase("max_discount_pct >= {discount}", discount=f"{discount:g}")
     )
+
+
+def _night_outlasts(entry: Communication, valid_until: int, now: Now) -> Iterator[Obstacle]:
+    """An offer of today is not sent tomorrow, because the night held it back."""
+    zone = now.ledger.traits.get(TIME_ZONE, "")
+    if now.as_of < valid_until <= quiet_until(entry, now.policy, now.as_of, zone):
+        last = str(dt.date(1970, 1, 1) + dt.timedelta(days=(valid_until - 1) // DAY))
+        yield Obstacle("dates", phrase("valid_until in catalog.toml is later than {day}", day=last))
 
 
 def _no_place_left(most: int, taken: int) -> Obstacle:

@@ -9,6 +9,7 @@ from models.at_risk import stage_windows
 from models.bundle import Bundle
 from models.reason_texts import ReasonTexts
 from serving.catalog import Catalog
+from serving.moments import sequence_days
 from serving.policy import Policy, memory_days
 from serving.prices import FREE, Prices
 from serving.records import Versions
@@ -59,5 +60,7 @@ class Engine:
     @property
     def memory_days(self) -> int:
         """How many days of contacts a decision looks back upon."""
-        windows = (entry.window_days for entry in self.catalog.communications.values())
-        return memory_days(self.policy, max(windows, default=1))
+        entries = self.catalog.communications.values()
+        windows = (entry.window_days for entry in entries)
+        steps = (sequence_days(entry, self.catalog) for entry in entries)
+        return memory_days(self.policy, max((*windows, *steps), default=1))

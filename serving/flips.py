@@ -22,6 +22,7 @@ HALVINGS: Final = 60  # as many as a float64 has digits to lose
 # How far we look for money: beyond ten times the present, and some, nobody would call it a change.
 TIMES: Final = 10.0
 SOME: Final = 100.0
+WEIGHTS: Final = (0.01, 10.0)  # those that policy.toml may state
 
 Order = Callable[[float], tuple[Candidate, ...]]
 
@@ -143,7 +144,7 @@ def _things_of(one: Candidate, scene: Scene) -> Iterator[Thing]:
 
     cost = one.cost
     yield Thing("cost", name, cost, 0.0, _far(cost), costing)
-    yield Thing("weight", name, one.weight, 0.0, TIMES * max(one.weight, 1.0), weighing)
+    yield Thing("weight", name, one.weight, *WEIGHTS, weighing)
     far = _far(abs(one.expected_effect))
     yield Thing("effect", name, one.expected_effect, -far, far, doing)
 

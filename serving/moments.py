@@ -5,8 +5,9 @@ signal that comes late, twice or out of order, or a restart, cannot leave a wron
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
+from math import ceil
 from typing import Final
 
 from features.signals import DAY, HOUR, MINUTE, SignalColumns, code
@@ -108,7 +109,10 @@ def obstacles_of_past(
     start = _reached(moment.after, catalog, last_at, sent_at(ledger.contacts), as_of)
     if start is None:
         return (*found, _step_to_come(moment.after))
-    return (*found, *_obstacles_since(moment, start, last_at, as_of))
+    # What ends a step ends those after it too.
+    ends = (name for each in _back_from(moment, catalog) for name in each.cancel_on)
+    whole = replace(moment, cancel_on=tuple(dict.fromkeys(ends)))
+    return (*found, *_obstacles_since(whole, start, last_at, as_of))
 
 
 def sent_at(contacts: Iterable[Contact]) -> Mapping[str, int]:
@@ -140,6 +144,12 @@ def over_at(
     if entry.moment is not None and start is not None:
         ends.append(closes_at(entry.moment, start))
     return min((end for end in ends if end is not None), default=None)
+
+
+def sequence_days(entry: Communication, catalog: Catalog) -> int:
+    """For how long the steps before an entry must be remembered, in days; 0: it is no step."""
+    moments = () if entry.moment is None else tuple(_back_from(entry.moment, catalog))
+    return ceil(sum(each.delay + each.within for each in moments if each.after) / DAY)
 
 
 def in_words(length: int) -> Quantity:
@@ -216,6 +226,15 @@ def _again(moment: Moment) -> str:
     return phrase("{event} happens again", event=_either(moment.trigger))
 
 
+def _back_from(moment: Moment, catalog: Catalog) -> Iterator[Moment]:
+    """The moment itself and those of the steps before it, back to the first."""
+    step: Moment | None = moment
+    while step is not None:
+        yield step
+        before = catalog.communications.get(step.after)
+        step = None if before is None else before.moment
+
+
 def _reached(
     step: str,
     catalog: Catalog,
@@ -226,7 +245,8 @@ def _reached(
     """When a step was sent, or skipped because its time passed; None if neither is so yet.
 
     A step is skipped where something better was said instead. The next one then counts from
-    the end of its moment, so that nothing is made up for in haste.
+    the end of its moment, so that nothing is made up for in haste. A step that was sent since
+    the sequence began tells where it stands, whatever is remembered of the steps before.
     """
     entry = catalog.communications.get(step)
     if entry is None:
@@ -234,6 +254,9 @@ def _reached(
     moment, last = entry.moment, sent.get(step)
     if moment is None:
         return None if last is None else Start(last, last, step)
+    began_at = _began_at(moment, catalog, last_at, sent)
+    if began_at is not None and last is not None and last >= began_at:
+        return Start(began_at, last, step)
     start = (
         _reached(moment.after, catalog, last_at, sent, as_of)
         if moment.after
@@ -241,10 +264,19 @@ def _reached(
     )
     if start is None:
         return None
-    if last is not None and last >= start.at:
-        return Start(start.began_at, last, step)
     closes = closes_at(moment, start)
     return Start(start.began_at, closes, step) if as_of >= closes else None
+
+
+def _began_at(
+    moment: Moment, catalog: Catalog, last_at: Mapping[str, int], sent: Mapping[str, int]
+) -> int | None:
+    """When the sequence of a step began: its first trigger, or its first step if it has none."""
+    first = list(_back_from(moment, catalog))[-1]
+    if first.after:
+        return sent.get(first.after)
+    start = started(first, last_at)
+    return None if start is None else start.at
 
 
 @lru_cache(maxsize=1024)  # every decision needs dozens of them

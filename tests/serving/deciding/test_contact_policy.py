@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from features.signals import DAY
+from features.signals import DAY, HOUR
 from serving.catalog import Communication
 from serving.contact_policy import (
     NO_CONSENT,
@@ -57,6 +57,22 @@ def test_recorded_withdrawal_wins_over_an_assumption(
     refusal = refusal_now(entry_of(rule_engine, "newsletter"), ledger, shop_policy, noon)
     assert refusal is not None
     assert refusal.rule == "consent"
+
+
+def test_an_offer_of_today_is_not_chosen_in_a_night_that_outlasts_it(
+    rule_engine: Engine, shop_policy: Policy, noon: int
+) -> None:
+    midnight = noon + 12 * HOUR
+    offer = entry_of(rule_engine, "newsletter", valid_until=midnight)
+    refusal = refusal_now(offer, NOBODY, shop_policy, midnight - 3 * HOUR)
+    change = "valid_until in catalog.toml is later than 2026-11-01"
+    assert refusal == Refusal("newsletter", "dates", change)
+    # Before the quiet hours it leaves at once, and so it does where the clock shows the afternoon.
+    assert refusal_now(offer, NOBODY, shop_policy, midnight - 3 * HOUR - 1) is None
+    in_new_york = replace(NOBODY, traits={"timezone": "America/New_York"})
+    assert refusal_now(offer, in_new_york, shop_policy, midnight - 3 * HOUR) is None
+    longer = replace(offer, valid_until=midnight + 8 * HOUR + 1)
+    assert refusal_now(longer, NOBODY, shop_policy, midnight - 3 * HOUR) is None
 
 
 def test_consent_to_one_channel_does_not_open_another(

@@ -14,12 +14,16 @@ from features.definitions import FEATURES
 from features.signals import ABSENT, DAY, HOUR, MINUTE, SignalColumns, code
 from serving.catalog import SHIPPED, Catalog, InvalidCatalog, load_catalog
 from serving.communication import Communication
+from serving.engine import Engine
 from serving.moments import (
     last_occurrences,
     obstacles_of_moment,
     obstacles_of_past,
     over_at,
+    sequence_days,
 )
+from serving.policy import SHIPPED as POLICY
+from serving.policy import load_policy
 from serving.records import Contact, Ledger, Pause
 
 NOBODY = Ledger(consents={})
@@ -99,6 +103,54 @@ def test_step_comes_after_the_one_before(shipped: Catalog) -> None:
         shipped, "drip_3_help", (first,), T - 6 * DAY, Order_Completed=T - 17 * DAY
     )
     assert ordered == "cancelled"
+
+
+def changed(shipped: Catalog, name: str, **moment: object) -> Catalog:
+    """The shipped catalog with another moment of one entry."""
+    entry = shipped.communications[name]
+    assert entry.moment is not None
+    other = replace(entry, moment=replace(entry.moment, **moment))  # type: ignore[arg-type]
+    return replace(shipped, communications={**shipped.communications, name: other})
+
+
+def test_what_ends_a_step_ends_those_after_it(shipped: Catalog) -> None:
+    first = Contact(T - 18 * DAY, "email", "marketing", "drip_1_ideas")
+    said_once = changed(shipped, "drip_3_help", cancel_on=())
+    ordered = {"Order_Completed": T - 17 * DAY}
+    assert sequence_rule(said_once, "drip_3_help", (first,), T - 6 * DAY) == ""
+    assert sequence_rule(said_once, "drip_3_help", (first,), T - 6 * DAY, **ordered) == "cancelled"
+    of_its_own = changed(shipped, "drip_3_help", cancel_on=("Ticket Opened",))
+    opened = {"Ticket_Opened": T - 17 * DAY}
+    assert sequence_rule(of_its_own, "drip_3_help", (first,), T - 6 * DAY, **opened) == "cancelled"
+    # What ends the third alone leaves the second be.
+    assert sequence_rule(of_its_own, "drip_2_proof", (first,), T - 14 * DAY, **opened) == ""
+
+
+def test_a_step_that_was_sent_tells_where_a_long_sequence_stands(shipped: Catalog) -> None:
+    """The first step is forgotten: it was sent longer ago than contacts are remembered."""
+    slow = changed(shipped, "drip_2_proof", delay=100 * DAY)
+    second = Contact(T - 5 * DAY, "email", "marketing", "drip_2_proof")
+    long_ago = {"Signed_Up": T - 108 * DAY}
+    # Had both been skipped, the third would not be before 106 and 4 and 4 days after signing up.
+    assert sequence_rule(slow, "drip_3_help", (second,), T, **long_ago) == ""
+    assert sequence_rule(slow, "drip_3_help", (second,), T - 2 * DAY, **long_ago) == "delay"
+    assert sequence_rule(slow, "drip_3_help", (), T, **long_ago) == "sequence"
+    # Sent in an earlier run of the sequence, it does not count for this one.
+    again = {"Signed_Up": T - 4 * DAY}
+    assert sequence_rule(slow, "drip_3_help", (second,), T, **again) == "sequence"
+
+
+def test_steps_are_remembered_as_long_as_those_after_them_last(shipped: Catalog) -> None:
+    last = shipped.communications["drip_3_help"]
+    assert sequence_days(last, shipped) == 4 + 4 + 4 + 4
+    slow = changed(shipped, "drip_2_proof", delay=100 * DAY)
+    assert sequence_days(last, slow) == 100 + 4 + 4 + 4
+    assert sequence_days(shipped.communications["drip_1_ideas"], shipped) == 0
+    assert sequence_days(shipped.communications["newsletter"], shipped) == 0
+    engine = Engine(None, slow, load_policy(POLICY), None, FEATURES)
+    assert engine.memory_days >= 180  # a drip is not repeated for so long
+    slower = changed(shipped, "drip_2_proof", delay=300 * DAY)
+    assert replace(engine, catalog=slower).memory_days == 300 + 4 + 4 + 4
 
 
 def test_statement_in_a_crisis_only(shipped: Catalog) -> None:
