@@ -92,6 +92,7 @@ def answer(decision_id: str, decision: Decision, surroundings: Surroundings) -> 
         "novelty": money(chosen.novelty),
         "price": money(chosen.price),
         "weight": chosen.weight,
+        "response": round(chosen.response, 4),
         "expected_net": money(chosen.expected_net),
         "currency": surroundings.currency,
         "effect_basis": chosen.effect_basis,

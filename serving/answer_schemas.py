@@ -81,6 +81,7 @@ class DecisionAnswer(BaseModel):
     novelty: float
     price: float
     weight: float
+    response: float
     expected_net: float
     currency: str
     effect_basis: str
@@ -239,7 +240,7 @@ class FeatureAnswer(BaseModel):
 class TermAnswer(BaseModel):
     """A part of a net worth.
 
-    `kind`: `stated`, `opt_out`, `measured`, `cost`, `fatigue`, `novelty` or `price`.
+    `kind`: `stated`, `opt_out`, `response`, `measured`, `cost`, `fatigue`, `novelty` or `price`.
 
     `of`: the scores, sums of money and features that it is a product of.
     """

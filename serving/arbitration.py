@@ -158,13 +158,15 @@ def candidate(
 ) -> Candidate:
     """One communication with its worth for this customer as the catalog states it, in money.
 
-    ``effect = share * of - opt_out * opt_out_cost`` and
+    ``effect = response * (share * of - opt_out * opt_out_cost)`` and
     ``net = effect * weight - cost - fatigue - novelty``. Fatigue is the price of marketing upon
-    marketing, novelty that of the same again; a service message pays neither.
+    marketing, novelty that of the same again; a service message pays neither. The response, above
+    0, is how the customer answers on this channel.
     """
     effect, error = stated_effect(entry, expectation, policy)
     weight = policy.weight(entry.name)
-    fatigue, novelty = worn.of(entry)
+    fatigue, novelty, response = worn.of(entry)
+    effect, error = response * effect, response * error
     return Candidate(
         communication=entry.name,
         name=entry.title,
@@ -179,6 +181,7 @@ def candidate(
         evidence=0,
         weight=weight,
         novelty=novelty,
+        response=response,
     )
 
 

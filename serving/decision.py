@@ -34,6 +34,7 @@ from serving.prices import priced, told_apart
 from serving.proposal import Proposal, narrowed, of_an_objector
 from serving.records import NO_CONTACT, Candidate, Contact, Customer, Decision, Ledger, Versions
 from serving.refusals import Obstacles
+from serving.responses import answer_times, factors, is_answered
 from serving.screening import screened
 from serving.timing import Timing, timing_of_message, timing_of_silence
 
@@ -173,6 +174,9 @@ def _weighed(
     """What may be sent, and silence, by what each is worth for this customer."""
     customer, policy = proposal.customer, engine.policy
     worn = worn_by(ledger.contacts, policy.fatigue, customer.as_of)
+    if policy.responses is not None:
+        answered = factors(ledger.contacts, policy.responses, customer.as_of)
+        worn = replace(worn, response=answered)
     paid = {e.name: engine.prices.of(e, customer.customer_id, policy) for e in allowed}
     told, measured = proposal.expectation, proposal.measured
     return told_apart(ranked(priced(allowed, paid), told, worn, policy, measured), paid)
@@ -218,12 +222,15 @@ def contacts_in_signals(
     by_code = {code(name): entry for name, entry in listed.items()}
     known = (signals.occurred_at < as_of) & (signals.received_at < as_of)
     recent = known & (signals.occurred_at > as_of - days * DAY)
+    answers = answer_times(signals, as_of)
     found = []
     for i in np.flatnonzero(recent):
         channel = _CHANNEL_OF.get(int(signals.event[i]))
         if channel is None:
             continue
-        contact = Contact(at=int(signals.occurred_at[i]), channel=channel)
+        at = int(signals.occurred_at[i])
+        answered = is_answered(at, answers.get(channel, []))
+        contact = Contact(at=at, channel=channel, answered=answered)
         named = by_code.get(int(signals.category[i]))
         if named is not None:
             contact = replace(contact, message_class=named.message_class, communication=named.name)

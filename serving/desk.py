@@ -320,14 +320,17 @@ def each_once(logged: tuple[Contact, ...], seen: tuple[Contact, ...]) -> tuple[C
 
     A signal is taken for a logged message if it follows on the same channel within
     `SAME_MESSAGE_DAYS` and names no other communication; each logged message accounts for one
-    signal at most.
+    signal at most, and is answered if either was.
     """
     left = sorted(seen, key=lambda contact: contact.at)
+    known = []
     for ours in logged:
-        latest = ours.at + SAME_MESSAGE_DAYS * DAY
+        latest, answered = ours.at + SAME_MESSAGE_DAYS * DAY, ours.answered
         for place, other in enumerate(left):
             same = other.channel == ours.channel and other.communication in ("", ours.communication)
             if same and ours.at <= other.at <= latest:
+                answered = answered or other.answered
                 del left[place]
                 break
-    return tuple(sorted((*logged, *left), key=lambda contact: contact.at))
+        known.append(replace(ours, answered=True) if answered else ours)
+    return tuple(sorted((*known, *left), key=lambda contact: contact.at))

@@ -26,16 +26,23 @@ class Worn:
         Whatever the message is.
     novelty : mapping of communication to float
         Beside that, of a message that the customer had before. One that is not named is new.
+    response : mapping of channel to float
+        Factor on stated effects, see `serving.responses`; 1 where it is not named.
     """
 
     fatigue: float = 0.0
     novelty: Mapping[str, float] = field(default_factory=dict)
+    response: Mapping[str, float] = field(default_factory=dict)
 
-    def of(self, entry: Communication) -> tuple[float, float]:
-        """Fatigue and novelty price of a message; what is owed pays neither."""
+    def of(self, entry: Communication) -> tuple[float, float, float]:
+        """Fatigue and novelty price of a message and its response factor; what is owed has none."""
         if entry.message_class != "marketing":
-            return 0.0, 0.0
-        return self.fatigue, self.novelty.get(entry.name, 0.0)
+            return 0.0, 0.0, 1.0
+        return (
+            self.fatigue,
+            self.novelty.get(entry.name, 0.0),
+            self.response.get(entry.channel, 1.0),
+        )
 
 
 FRESH: Final = Worn()

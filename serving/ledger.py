@@ -29,6 +29,7 @@ from serving.records import (
     OptOut,
     Refusal,
 )
+from serving.responses import ANSWER_DAYS, REPORTED
 
 CONTACT_DAYS: Final = 366  # no cap looks further back than a year
 BUDGET_DAYS: Final = 7  # of `per_week`
@@ -61,12 +62,19 @@ _REPORTED: Final = sa.exists().where(tables.outcomes.c.decision_id == tables.dec
 _GIVEN_BACK: Final = _REPORTED.where(tables.outcomes.c.outcome == NOT_SENT) & ~_REPORTED.where(
     tables.outcomes.c.outcome.in_(WENT_OUT)
 )
+# What was reported later than the moment looked from is not known then.
+_ANSWERED: Final = _REPORTED.where(
+    tables.outcomes.c.outcome.in_(REPORTED),
+    tables.outcomes.c.occurred_at <= tables.decisions.c.as_of + ANSWER_DAYS * DAY,
+    tables.outcomes.c.received_at < sa.bindparam("asked_at"),
+)
 _CONTACTS: Final = (
     sa.select(
         tables.decisions.c.as_of,
         tables.decisions.c.channel,
         tables.decisions.c.message_class,
         tables.decisions.c.communication,
+        _ANSWERED.label("answered"),
     )
     .where(
         tables.decisions.c.customer_id == sa.bindparam("customer"),
@@ -310,8 +318,9 @@ def contacts_of(connection: sa.Connection, customer_id: str, as_of: int) -> tupl
         "customer": customer_id,
         "since": as_of - CONTACT_DAYS * DAY,
         "until": as_of + CROSSING,
+        "asked_at": as_of,
     }
-    return tuple(Contact(*row) for row in connection.execute(_CONTACTS, period))
+    return tuple(Contact(*row[:-1], bool(row[-1])) for row in connection.execute(_CONTACTS, period))
 
 
 def taken_of(connection: sa.Connection, as_of: int, limited: tuple[str, ...]) -> dict[str, int]:

@@ -37,6 +37,7 @@ _KEYS: Final = (
     "quiet_hours",
     "cool_off",
     "fatigue",
+    "responses",
     "flags",
     "budget",
     "weights",
@@ -111,6 +112,22 @@ class Fatigue:
 
 
 @dataclass(frozen=True, slots=True)
+class Responses:
+    """How often everybody answers a message, by channel; see `serving.responses`.
+
+    Attributes
+    ----------
+    rates : mapping of channel to float
+        Share of messages that are answered, above 0.
+    weight : float
+        How many contacts of one's own that counts as.
+    """
+
+    rates: Mapping[str, float]
+    weight: float
+
+
+@dataclass(frozen=True, slots=True)
 class Budget:
     """What marketing may cost, in currency units; None: as much as it is worth.
 
@@ -175,6 +192,7 @@ class Policy:
     sha256: str
     outcome_values: Mapping[str, float] = field(default_factory=dict)  # of one event, in money
     budget: Budget = Budget()
+    responses: Responses | None = None
 
     @property
     def counts_households(self) -> bool:
@@ -234,6 +252,7 @@ def load_policy(path: Path, communications: Collection[str] | None = None) -> Po
         sha256=f"sha256:{hashlib.sha256(content).hexdigest()}",
         outcome_values=_values(file.table("outcome_values")) if file.has("outcome_values") else {},
         budget=_budget(file.table("budget")) if file.has("budget") else Budget(),
+        responses=_responses(file.table("responses")) if file.has("responses") else None,
     )
 
 
@@ -301,6 +320,15 @@ def _fatigue(table: Table) -> Fatigue:
         days = table.number("novelty_half_life_days", 0.1, 365)
         found = replace(found, novelty_half_life_days=days)
     return found
+
+
+def _responses(table: Table) -> Responses:
+    table.allow("weight", *CHANNELS)
+    # A rate of one in a thousand is the least that a few contacts can say anything about.
+    rates = {name: table.number(name, 0.001, 1) for name in CHANNELS if table.has(name)}
+    if not rates:
+        raise table.wrong("it names no channel; write one like email = 0.25, or take the table out")
+    return Responses(rates, table.number("weight", 1, 1000))
 
 
 def _budget(table: Table) -> Budget:

@@ -30,13 +30,15 @@ class Contact:
     """A message that reached, or is about to reach, the customer.
 
     `at` in microseconds UTC. Messages known only from signals carry no name and count as
-    marketing, since nobody said otherwise.
+    marketing, since nobody said otherwise. `answered`: as far as is known, see
+    `serving.responses`.
     """
 
     at: int
     channel: str
     message_class: str = "marketing"
     communication: str = ""
+    answered: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,7 +248,8 @@ class Candidate:
     Money in currency units. ``expected_net = expected_effect * weight - cost - fatigue - novelty -
     price``, where `fatigue` and `novelty` are what past messages cost this one (see
     `serving.fatigue`), and `price` is what scarce money and places cost in a batch (see
-    `serving.prices`).
+    `serving.prices`). In the effect that the catalog states, `response` is a factor: how the
+    customer answers on this channel (see `serving.responses`).
     """
 
     communication: str
@@ -263,6 +266,7 @@ class Candidate:
     weight: float = 1.0
     price: float = 0.0
     novelty: float = 0.0
+    response: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)

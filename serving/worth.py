@@ -44,8 +44,8 @@ _SHARES: Final = tuple((_WEIGHTS / 2).tolist())
 class Term:
     """A part of a net worth: an amount of money times the inputs in `of`.
 
-    `kind` is ``stated``, ``opt_out``, ``measured``, ``cost``, ``fatigue``, ``novelty`` or
-    ``price``. What the weight multiplies is multiplied already.
+    `kind` is ``stated``, ``opt_out``, ``response``, ``measured``, ``cost``, ``fatigue``,
+    ``novelty`` or ``price``. What the weight multiplies is multiplied already.
     """
 
     kind: str
@@ -132,14 +132,18 @@ class Scene:
             say = prior.weight / (prior.weight + int(measured.evidence[place]))
             scale = measured.stated_scale
         stated = weight * say * scale
-        yield Term("stated", stated * prior.share, tuple(name for name in prior.of if name != "1"))
-        yield Term("opt_out", -stated * prior.opt_out * self.policy.opt_out_cost)
+        share, of = stated * prior.share, tuple(name for name in prior.of if name != "1")
+        goodbyes = -stated * prior.opt_out * self.policy.opt_out_cost
+        fatigue, novelty, response = self.worn.of(entry)
+        yield Term("stated", share, of)
+        yield Term("opt_out", goodbyes)
+        yield Term("response", (response - 1.0) * share, of)
+        yield Term("response", (response - 1.0) * goodbyes)
         if place is not None and self.effects is not None:
             found = self.effects.coefficients[place].tolist()
             for coefficient, of in zip(found, self.effects.terms, strict=True):
                 yield Term("measured", weight * (1.0 - say) * coefficient, tuple(of))
         yield Term("cost", -entry.cost)
-        fatigue, novelty = self.worn.of(entry)
         yield Term("fatigue", -fatigue)
         yield Term("novelty", -novelty)
         yield Term("price", -self.prices.get(entry.name, 0.0))
@@ -165,6 +169,7 @@ def scene_of(
         worn=Worn(
             max((one.fatigue for one in sent), default=0.0),
             {one.communication: one.novelty for one in sent},
+            {one.channel: one.response for one in sent if one.message_class == "marketing"},
         ),
         policy=engine.policy,
         effects=None if bundle is None else bundle.effects,

@@ -81,6 +81,8 @@ def _what(found: _Answer) -> Iterator[str]:
     if not silent:
         currency = found["currency"]
         weighed = "" if found["weight"] == 1 else f" times weight {found['weight']:g}"
+        if found["response"] != 1:
+            weighed += f", answers by {found['channel']} times {found['response']:.2f} in it"
         again = f", {found['novelty']:.2f} for the same again" if found["novelty"] else ""
         yield (
             f"  Worth {found['expected_net']:.2f} {currency} more than silence: effect "

@@ -51,7 +51,7 @@ def test_the_answer_has_the_names_of_the_contract_in_their_order() -> None:
     names = (
         "decision_id customer_id as_of decided_at valid_until communication name channel class "
         "arm selection_probability not_before reconsider_at expected_effect standard_error cost "
-        "fatigue novelty price weight expected_net currency effect_basis evidence stage flags "
+        "fatigue novelty price weight response expected_net currency effect_basis evidence stage flags "
         "scores reasons alternatives refusals consent terms human fallback note bundle catalog "
         "policy data"
     )

@@ -361,6 +361,32 @@ def test_a_message_that_was_not_sent_gives_its_cap_back_once(ask: Ask, store: St
     assert contacts() == [second["communication"]]
 
 
+@pytest.mark.parametrize(
+    ("outcome", "days", "answered"),
+    [
+        ("clicked", 1, True),
+        ("accepted", 2, True),
+        ("converted", 2.9, True),
+        ("converted", 4, False),  # too late
+        ("opened", 1, False),  # nobody can tell by whom
+        ("delivered", 1, False),
+    ],
+)
+def test_a_reported_answer_is_known_with_the_contact(
+    ask: Ask, store: Store, clock: Clock, outcome: str, days: float, answered: bool
+) -> None:
+    decision = contacted(ask)
+    made = clock.now
+    clock.now += round(days * DAY)
+    tell(ask, decision["decision_id"], outcome)
+
+    def known(at: int) -> list[bool]:
+        return [contact.answered for contact in store.ledger("C-lapsing", at).contacts]
+
+    assert known(clock.now + 6 * MINUTE) == [answered]
+    assert known(made + MINUTE) == [False]  # nobody knew it then
+
+
 def test_an_unsent_message_stands_no_longer(ask: Ask) -> None:
     standing = "/v1/customers/C-lapsing/decision"
     decision = contacted(ask)

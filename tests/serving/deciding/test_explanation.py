@@ -20,6 +20,7 @@ from serving.decision import decide, fallback
 from serving.engine import Engine
 from serving.explanation import Lead, lead_of, learning
 from serving.flips import Flip
+from serving.policy import Responses
 from serving.prices import priced
 from serving.records import Contact, Customer, Decision, Ledger
 from serving.running import LOCALES
@@ -53,7 +54,12 @@ def measured_by(engine: Engine, seed: int) -> Engine:
     weights = {name: float(rng.uniform(0.2, 3.0)) for name in NAMES[:2]}
     bundle = engine.bundle
     assert bundle is not None
-    policy = replace(engine.policy, weights=weights, z=float(rng.choice([0.0, 1.64])))
+    policy = replace(
+        engine.policy,
+        weights=weights,
+        z=float(rng.choice([0.0, 1.64])),
+        responses=Responses({"email": 0.2}, 10.0),
+    )
     return replace(engine, bundle=replace(bundle, effects=effects), policy=policy)
 
 
@@ -64,7 +70,10 @@ def decided(customer: Customer, engine: Engine, contacts: tuple[Contact, ...] = 
 def explained(customer: Customer, engine: Engine) -> tuple[Lead, Scene, Decision]:
     # Both have a price, one of them as a repetition too, and no cap is full.
     ago = customer.as_of - 9 * DAY
-    earlier = (Contact(ago, "email"), Contact(ago, "email", "marketing", "newsletter"))
+    earlier = (
+        Contact(ago, "email", answered=True),
+        Contact(ago, "email", "marketing", "newsletter", answered=True),
+    )
     decision = decided(customer, engine, earlier)
     lead = lead_of(decision, customer, engine)
     assert lead is not None
@@ -102,7 +111,8 @@ def order_after(flip: Flip, value: float, scene: Scene) -> list[str]:
         if place is not None:
             evidence = int(scene.measured.evidence[place])
             say = entry.prior.weight / (entry.prior.weight + evidence) * scene.measured.stated_scale
-        less = (flip.now - value) / (say * policy.opt_out_cost)
+        _, _, response = scene.worn.of(entry)
+        less = (flip.now - value) / (say * response * policy.opt_out_cost)
         entry = replace(entry, prior=replace(entry.prior, opt_out=entry.prior.opt_out + less))
     entries = tuple(entry if each.name == entry.name else each for each in entries)
     customer, measured = scene.customer, NOTHING_MEASURED
@@ -138,7 +148,10 @@ def test_parts_sum_to_the_lead_and_named_changes_turn_it(
             assert order_after(flip, flip.value, scene)[0] == flip.instead
             back = 1e-6 * max(1.0, abs(flip.boundary)) * (1 if flip.now > flip.boundary else -1)
             if abs(flip.now - flip.boundary) > abs(back):
-                assert order_after(flip, flip.boundary + back, scene)[0] == first
+                assert order_after(flip, flip.boundary + back, scene)[0] == first, (
+                    flip,
+                    scene.order()[:2],
+                )
 
     holds()
     assert set(seen) >= {
