@@ -52,8 +52,8 @@ def test_the_answer_has_the_names_of_the_contract_in_their_order() -> None:
         "decision_id customer_id as_of decided_at valid_until communication name channel class "
         "arm selection_probability not_before reconsider_at expected_effect standard_error cost "
         "fatigue novelty price weight response expected_net currency effect_basis evidence stage "
-        "flags scores reasons alternatives refusals consent terms human fallback note bundle catalog "
-        "policy data"
+        "flags scores reasons alternatives refusals consent terms human fallback note bundle "
+        "catalog policy data"
     )
     assert list(answer("dec_1", MADE, SHOP)) == names.split()
 
