@@ -540,9 +540,10 @@ def pause(  # noqa: PLR0913 - each is an option of the command
     It says as well whom a pause kept from a message, while it is on, as it ends, and for a week
     after one that ended with --review.
     """
+    from serving.pause_looks import Looked, look_record
     from serving.pauses import ALLOWED, Wanted
     from serving.store import Store
-    from training.pause_words import Looked, look_lines, look_record
+    from training.pause_words import look_lines
 
     if (off and reason is not None) or (number is not None and not off):
         raise WrongUse(

@@ -82,7 +82,7 @@ from serving.succession import (
     predecessor,
 )
 from serving.turnstile import StoreBusy, Turnstile
-from serving.withheld import Withheld, withheld_by
+from serving.withheld import EVERYTHING, Reach, Withheld, withheld_by
 
 PATIENCE_SECONDS: Final = (
     0.8  # below the service's deadline of 1 s, so that the store gives up first
@@ -554,10 +554,10 @@ class Store:
             _, found = pauses_in_force(connection, now)
         return tuple(each for each in found if (each.ended_at or 0) > now - within)
 
-    def withheld(self, pause: Pause) -> Withheld:
+    def withheld(self, pause: Pause, reach: Reach = EVERYTHING) -> Withheld:
         """What a pause held back, and of whom."""
         with self._reader.connect() as connection:
-            return withheld_by(connection, pause)
+            return withheld_by(connection, pause, reach)
 
     # Decisions
 

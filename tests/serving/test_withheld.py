@@ -14,10 +14,11 @@ from serving.champion import Champion
 from serving.desk import Question, answer_to
 from serving.due import due_to
 from serving.engine import Engine
+from serving.pause_looks import Looked, look_record
 from serving.pauses import Wanted
 from serving.store import Store
-from serving.withheld import Withheld
-from training.pause_words import Looked, look_lines, look_record
+from serving.withheld import Reach, Withheld
+from training.pause_words import look_lines
 
 MIDNIGHT = 1_793_491_200_000_000
 # The shipped reminder of a cart: its time comes after two hours and lasts three days.
@@ -150,7 +151,18 @@ def test_whom_a_pause_kept_from_a_message_is_known(
         for each in ids[: 7 if step == 1 else 1]:
             answer_to(Question(each, clock.now, 0.5), store, engine, around)
     held = store.withheld(first)
-    assert held == Withheld(8, tuple(ids))
+    assert held == Withheld(8, 7, tuple(ids))
+    assert store.withheld(first, Reach(first=5, most=100)) == replace(
+        held, customers=("P-5", "P-6")
+    )
+    assert store.withheld(first, Reach(first=0, most=2)) == replace(held, customers=("P-0", "P-1"))
+    assert store.withheld(first, Reach(first=99, most=2)) == replace(held, customers=())
+    newest = store.withheld(first, Reach(newest=2))
+    assert newest == Withheld(2, 2, ("P-6", "P-0"), complete=False)
+    assert newest.words() == (
+        "nothing but a pause kept at least 2 customers from a message, in 2 decisions: P-6, P-0"
+    )
+    assert store.withheld(first, Reach(newest=9)) == held
     assert store.withheld(second) == held  # neither alone stood in the way, both did
     assert held.words() == (
         "nothing but a pause kept 7 customers from a message, in 8 decisions: "
@@ -188,7 +200,12 @@ def test_whom_a_pause_kept_from_a_message_is_known(
     record = look_record(looked)
     (under_review,) = record["under_review"]  # type: ignore[misc]
     assert record["pauses"] == []
-    assert under_review["withheld"] == {"decisions": 9, "customers": ids}  # type: ignore[index]
+    assert under_review["withheld"] == {  # type: ignore[index]
+        "decisions": 9,
+        "people": 7,
+        "customers": ids,
+        "complete": True,
+    }
     clock.now += 8 * DAY
     assert look_lines(Looked.at(store, ())) == ["nothing is paused"]
 
