@@ -24,6 +24,7 @@ SUBSCRIPTION_EVENTS: Final = ("Subscription Started", "Subscription Renewed")
 RECOMMENDATION: Final = "Survey Answered/nps"  # the one event that a promotion is read from
 EVER: Final = 0  # of `at_risk_days`: at any time before
 MOST_WINDOWS: Final = 4  # shown beside the one that serves: each is a training of its own
+LONGEST_QUESTION: Final = 300  # characters: two lines of a page
 SURVEY_DAYS: Final = 14  # answers come in the first days; a later one tells another mood
 SHIPPED: Final = Path(__file__).with_name("targets.toml")
 
@@ -138,13 +139,19 @@ def load_targets(path: Path = SHIPPED) -> Targets:
         If the file is no TOML, or holds a name, a key or a value that is not allowed.
     """
     try:
-        found = tomllib.loads(path.read_text(encoding="utf-8"))
+        # Some editors begin a file with a mark of its encoding, which TOML does not know.
+        found = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError as error:
         raise InvalidTargets(
             f"{path}: no such file; `nextbest init` writes one, or name another with --targets"
         ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InvalidTargets(f"{path.name}: not TOML: {error}; mend that line") from error
+    except RecursionError as error:
+        raise InvalidTargets(
+            f"{path.name}: not TOML that can be read: its brackets stand too deep in each other; "
+            "no key of targets needs more than one pair; take them out"
+        ) from error
     return targets_from_tables(found, path.name)
 
 
@@ -166,19 +173,29 @@ def targets_from_tables(tables: Mapping[str, object], source: str) -> Targets:
     named = (name for name in TARGET_NAMES if name in tables)
     targets = Targets(tuple(_target(name, tables[name], source) for name in named))
     churn, repurchase = targets[CHURN], targets[REPURCHASE]
+    _require_different(churn, repurchase, source)
+    for each in (churn, *churn.beside()):
+        _require_silence_at_risk(each, source)
+    return targets
+
+
+def _require_different(churn: Target, repurchase: Target, source: str) -> None:
     opposite = churn.outcome != LAPSE and churn.event == repurchase.event
     if churn.window_days == repurchase.window_days and opposite:
         raise InvalidTargets(
             f"{source}: {CHURN} and {REPURCHASE} both have window_days = {churn.window_days}; "
             "with one window each is the other turned round; give them different windows"
         )
+
+
+def _require_silence_at_risk(churn: Target, source: str) -> None:
     if churn.window_days > churn.at_risk_days and not churn.of_subscribers:
+        key = "window_days" if churn.name == CHURN else "also_window_days"
         raise InvalidTargets(
-            f"{source}: {CHURN}: window_days = {churn.window_days} is longer than at_risk_days = "
+            f"{source}: {CHURN}: {key} = {churn.window_days} is longer than at_risk_days = "
             f"{churn.at_risk_days}; somebody silent for a window must still be at risk; "
             "raise at_risk_days, or shorten the window"
         )
-    return targets
 
 
 def tables(targets: Targets) -> dict[str, dict[str, str | int | list[str] | list[int]]]:
@@ -250,8 +267,7 @@ def _require_ranges(target: Target, where: str) -> None:
             _require_known(f"{where}: unknown event", event, (RECOMMENDATION,), "events")
     else:
         _require_direction(target, where)
-    if not target.question.strip():
-        raise InvalidTargets(f"{where}: question = ''; must say in words what is asked; write it")
+    _require_question(target, where)
     # Two years: more than the history that most shops have, so surely a slip of the keyboard.
     shortest = EVER if target.name == PROMOTER or target.of_subscribers else 1
     limits = (("window_days", 1, 730), ("at_risk_days", shortest, 730))
@@ -262,6 +278,19 @@ def _require_ranges(target: Target, where: str) -> None:
                 f"{where}: {key} = {value}; must lie between {low} and {high}; correct it"
             )
     _require_other_windows(target, where)
+
+
+def _require_question(target: Target, where: str) -> None:
+    if not target.question.strip():
+        raise InvalidTargets(f"{where}: question = ''; must say in words what is asked; write it")
+    # What stands here is said with every score, and a bundle with other characters is refused.
+    odd = next((each for each in target.question if not each.isprintable()), "")
+    if odd or len(target.question) > LONGEST_QUESTION:
+        seen = f"holds {odd!a}" if odd else f"has {len(target.question):,} characters"
+        raise InvalidTargets(
+            f"{where}: question {seen}; must be one line of at most {LONGEST_QUESTION} printable "
+            "characters; write it anew"
+        )
 
 
 def _require_at_risk(target: Target, where: str) -> None:

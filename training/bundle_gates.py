@@ -10,6 +10,7 @@ from models.bundle import Bundle, Measured, predictions
 from models.bundle_files import GOLDEN_TOLERANCE
 from models.evaluation import Gate
 from models.forest import Forest
+from training.contest import FEWEST_TESTED
 from training.gates import MAY_SERVE
 
 # AUC of the loss-threshold attack. LightGBM with its defaults had .71 on 2,000 rows; .5 is luck.
@@ -71,7 +72,9 @@ def baseline_gate(target: str, found: Measured | None) -> Gate:
     if found is None:
         return Gate(name, False, "the bundle does not say how its test went")
     if found.model != "lightgbm":
-        return Gate(name, True, f"{found.model} serves, the best of them")
+        few = f"untested: {found.rows:,} rows are too few to compare on"
+        says = few if found.rows < FEWEST_TESTED else "the best of them"
+        return Gate(name, True, f"{found.model} serves, {says}")
     return Gate(
         name,
         found.verdict in MAY_SERVE,

@@ -85,7 +85,8 @@ def choice(
     loss = {kind: tested.weights * losses(tested.answers, scores) for kind, scores in found.items()}
     best = min(baselines, key=lambda kind: float(loss[kind].mean()))
     if "lightgbm" not in found:
-        return best, Said("", f"{target.name}: {best} serves, the best of {len(found)} rules.")
+        among = f"the best of {len(found)} rules" if len(found) > 1 else "the only one fitted"
+        return best, Said("", f"{target.name}: {best} serves, {among}.")
     interval = loss_difference(tested.customers, loss["lightgbm"], loss[best], rng)
     word = gates.verdict(interval)
     serving = "lightgbm" if word in gates.MAY_SERVE else best

@@ -21,6 +21,7 @@ from models.classifier import Classifier
 from training.calibration import cross_fitted
 from training.contest import Rows
 from training.forest import BoosterSettings, Growth, fit_forest
+from training.parameters import InvalidParameter, require_guarded
 
 FloatArray = NDArray[np.float64]
 
@@ -38,7 +39,7 @@ class GuardedClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     Parameters
     ----------
     rounds, learning_rate, num_leaves, lambda_l2 :
-        As `training.forest.BoosterSettings`.
+        As `training.forest.BoosterSettings`, within `training.parameters.RANGES`.
     directions : sequence of int, one a feature, or None
         +1: the probability may never fall as the feature rises; -1: never rise; 0: free.
     random_state : int, RandomState or None
@@ -80,6 +81,8 @@ class GuardedClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         ------
         ValueError
             If there are more or fewer than two classes.
+        InvalidParameter
+            If a parameter leaves its guarded range, or `directions` do not fit the columns.
         """
         found = validate_data(self, X, y, dtype=np.float64, ensure_all_finite="allow-nan")
         values, given = np.asarray(found[0], dtype=np.float64), np.asarray(found[1])
@@ -97,7 +100,7 @@ class GuardedClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             )
         n_rows, n_features = values.shape
         names = self._names(n_features)
-        growth = Growth(self._booster(), self._seed(), tuple(self.directions or ()))
+        growth = Growth(self._booster(), self._seed(), self._directions(n_features))
         order, no_clocks = np.arange(n_rows), np.zeros(n_features, dtype=bool)
         rows = Rows(values, answers.astype(np.int8), order, order, np.ones(n_rows), no_clocks)
         forest = fit_forest(values, rows.answers, names, growth)
@@ -145,7 +148,20 @@ class GuardedClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             return given
         return tuple(f"column_{place}" for place in range(n))
 
+    def _directions(self, n: int) -> tuple[int, ...]:
+        if self.directions is None:
+            return ()
+        given = tuple(self.directions)
+        if len(given) != n or any(each not in (-1, 0, 1) for each in given):
+            raise InvalidParameter(
+                f"directions={given}; must be -1, 0 or 1 for each of {n} columns; correct it"
+            )
+        return tuple(int(each) for each in given)
+
     def _booster(self) -> BoosterSettings:
+        for name in ("rounds", "learning_rate", "num_leaves", "lambda_l2"):
+            value = getattr(self, name)
+            require_guarded(f"{name}={value!r}", name, value)
         return BoosterSettings(
             rounds=self.rounds,
             learning_rate=self.learning_rate,

@@ -258,7 +258,7 @@ def _choice(
     people = len(np.unique(customers))
     forest = MarginForest.kind
     if forest not in expected:
-        return RULE, "", "expected_margin: {served_by} serves; too few rows for more."
+        return RULE, "", "expected_margin: {served_by} serves; too few rows with a margin for more."
     if people < FEWEST_TESTED:
         few = f"{people} customers to test on, at least {FEWEST_TESTED} are needed"
         return RULE, gates.UNTESTED, f"expected_margin: {few}; {{served_by}} serves, untested."

@@ -65,8 +65,8 @@ def training_matrix(
     found = asked(history, questions[target])
     if not len(found.learned) and not len(found.tested):
         raise NothingToLearn(
-            f"{target}: nobody was asked yet ({' '.join(found.notes)}); see with `nextbest doctor` "
-            "what the data suffices for"
+            f"{target}: nobody was asked yet ({' '.join((*history.plan.notes, *found.notes))}); "
+            "see with `nextbest doctor` what the data suffices for"
         )
     parts = [_frame(found.learned, TRAIN, log.customer_ids, FEATURES)]
     parts += [_frame(found.tested, TEST, log.customer_ids, FEATURES)]

@@ -5,6 +5,8 @@ from dataclasses import asdict
 from difflib import get_close_matches
 from typing import Final
 
+import numpy as np
+
 from training.forest import BoosterSettings
 
 # Name, least, most. Beyond them a model gives too much away about single customers (large
@@ -28,6 +30,9 @@ ALIASES: Final[Mapping[str, str]] = {
     "reg_lambda": "lambda_l2",
     "colsample_bytree": "feature_fraction",
 }
+
+
+LARGEST_SEED: Final = 2**31 - 1  # an int32 is all that LightGBM keeps of it
 
 
 class InvalidParameter(ValueError):
@@ -72,17 +77,47 @@ def _require_known(name: str) -> None:
 
 def _value(name: str, text: str) -> float:
     """The number, whole where the parameter is."""
-    whole = isinstance(getattr(BoosterSettings(), name), int)
-    low, high = RANGES[name]
-    word = "a whole number" if whole else "a number"
+    whole = _whole(name)
     try:
         value: float = int(text) if whole else float(text)
     except ValueError as error:
-        raise InvalidParameter(
-            f"--set {name}={text}: must be {word} from {low:g} to {high:g}; correct it"
-        ) from error
-    if not low <= value <= high:
-        raise InvalidParameter(
-            f"--set {name}={text}: must be {word} from {low:g} to {high:g}; choose one in there"
-        )
+        raise InvalidParameter(f"--set {name}={text}: {_allowed(name)}; correct it") from error
+    require_guarded(f"--set {name}={text}", name, value)
     return value
+
+
+def require_guarded(where: str, name: str, value: object) -> None:
+    """That a parameter has a value within its range, whole where the parameter is.
+
+    Raises
+    ------
+    InvalidParameter
+        If not; `where` begins its words.
+    """
+    low, high = RANGES[name]
+    kinds = (int, np.integer) if _whole(name) else (int, float, np.integer, np.floating)
+    if not isinstance(value, kinds) or isinstance(value, bool) or not low <= value <= high:
+        raise InvalidParameter(f"{where}: {_allowed(name)}; choose one in there")
+
+
+def require_seed(seed: int) -> None:
+    """That a seed is one which every generator takes as it is.
+
+    Raises
+    ------
+    InvalidParameter
+        If not.
+    """
+    if not 0 <= seed <= LARGEST_SEED:
+        raise InvalidParameter(
+            f"seed {seed}: must be a whole number from 0 to {LARGEST_SEED}; choose one in there"
+        )
+
+
+def _whole(name: str) -> bool:
+    return isinstance(getattr(BoosterSettings(), name), int)
+
+
+def _allowed(name: str) -> str:
+    low, high = RANGES[name]
+    return f"must be {'a whole' if _whole(name) else 'a'} number from {low:g} to {high:g}"

@@ -273,7 +273,9 @@ def _answer_line(found: Answers) -> str:
     )
     if found.enough:
         return f"{head}. Enough to train a model."
-    if found.rows and not min(found.yes, found.no):
+    if not found.rows:
+        return f"{head}. Nothing to learn from yet, so this score stays empty."
+    if not min(found.yes, found.no):
         only = "yes" if found.yes else "no"
         return (
             f"{head}. All answers are '{only}', so there is nothing to tell apart: everybody will "

@@ -19,6 +19,7 @@ from training.forest import BoosterSettings, Growth
 from training.home_effects import with_effects
 from training.leftovers import alone, clear_parts
 from training.narrator import Narrator
+from training.parameters import require_seed
 from training.report import evaluation_of
 from training.search import Bounds, Found, problems_of, search
 
@@ -78,7 +79,10 @@ def retrain(home: Home, as_of: int, recipe: Recipe, narrator: Narrator) -> Retra
     ------
     TrainingUnderWay
         If another process trains in this home.
+    InvalidParameter
+        If the seed is negative or too large.
     """
+    require_seed(recipe.seed)
     home.about()
     with alone(home), one_thread():
         clear_parts(home)

@@ -45,11 +45,16 @@ SPACE: Final = {
 EVEN: Final = frozenset({"num_leaves", "feature_fraction"})  # all others on a logarithmic scale
 # To learn from, to choose on, and to confirm on; with gaps between them.
 FEWEST_SNAPSHOTS: Final = 6
+SEEDS: Final = 2**32  # that NumPy's generator below the sampler takes
 RANDOM_TRIALS: Final = 10  # before the sampler leans on what it has seen; Optuna's own number
 
 
 class NothingToSearch(ValueError):
     """Too few snapshots or rows to try settings on."""
+
+
+class SearchUnreadable(ValueError):
+    """The file of trials is damaged, locked, or cannot be written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +168,8 @@ def search(
     ------
     NothingToSearch
         If no question has enough snapshots, with both answers in each part.
+    SearchUnreadable
+        If `database` is damaged, locked, or cannot be written.
     """
     parts = [part for part in map(_parts, problems) if part is not None]
     if not parts:
@@ -232,7 +239,7 @@ def _tried(
             break
         # A sampler anew for every trial: what it draws hangs on nothing that a kill could lose.
         study.sampler = optuna.samplers.TPESampler(
-            seed=start.seed * 100_003 + len(known), n_startup_trials=RANDOM_TRIALS
+            seed=(start.seed * 100_003 + len(known)) % SEEDS, n_startup_trials=RANDOM_TRIALS
         )
         if not known:
             study.enqueue_trial({name: getattr(start.booster, name) for name in SPACE})
@@ -295,15 +302,40 @@ def _study(database: Path, name: str) -> "Iterator[Study]":
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     database.parent.mkdir(parents=True, exist_ok=True)
-    storage: RDBStorage = optuna.storages.RDBStorage(f"sqlite:///{database.resolve()}")
+    with _in_words(database):
+        storage: RDBStorage = optuna.storages.RDBStorage(f"sqlite:///{database.resolve()}")
     try:
-        study = optuna.create_study(storage=storage, study_name=name, load_if_exists=True)
-        states = optuna.trial.TrialState
-        if study.get_trials(deepcopy=False, states=(states.WAITING,)):
-            study.ask()  # only the first one is ever waiting
-        for trial in study.get_trials(deepcopy=False, states=(states.RUNNING,)):
-            study.tell(trial.number, state=states.FAIL)
-        yield study
+        with _in_words(database):
+            yield _resumed(storage, name)
     finally:
         storage.remove_session()
         storage.engine.dispose()
+
+
+def _resumed(storage: "RDBStorage", name: str) -> "Study":
+    import optuna
+
+    study = optuna.create_study(storage=storage, study_name=name, load_if_exists=True)
+    states = optuna.trial.TrialState
+    if study.get_trials(deepcopy=False, states=(states.WAITING,)):
+        study.ask()  # only the first one is ever waiting
+    for trial in study.get_trials(deepcopy=False, states=(states.RUNNING,)):
+        study.tell(trial.number, state=states.FAIL)
+    return study
+
+
+@contextmanager
+def _in_words(database: Path) -> Iterator[None]:
+    """What the database of searches could not do, as one sentence of ours."""
+    from optuna.exceptions import StorageInternalError
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        yield
+    except (SQLAlchemyError, StorageInternalError) as error:
+        reason = str(error.__cause__ or error).partition("\n")[0]
+        raise SearchUnreadable(
+            f"{database}: trials of searches cannot be kept there ({reason}); it must be a SQLite "
+            "file that nobody else holds; nothing but those trials is in it: move it away and "
+            "search again, or train without --search"
+        ) from error

@@ -140,7 +140,13 @@ def test_a_mistake_in_a_contract_is_named(
         ("Order Completed", "Order Complete", "did you mean 'Order Completed'?"),
         ('question = "Will this customer place no order in the next 28 days?"',
          'question = " "', "question = ''; must say in words"),
+        ("no order in", "no\\u0007 order in", r"question holds '\x07'; must be one line of at"),
+        ("no order in", "no\\r\\n order in", r"question holds '\r'; must be one line of at most"),
+        ("no order in", "x" * 300, "characters; must be one line of at most 300 printable"),
+        ("window_days = 28", "window_days = 28\nalso_window_days = [57]",
+         "churn_risk: also_window_days = 57 is longer than at_risk_days = 56; somebody silent"),
         ("outcome", "outcome outcome", "not TOML"),
+        ("window_days = 28", f"x = {'[' * 9000}{']' * 9000}", "brackets stand too deep"),
     ],
 )  # fmt: skip
 def test_a_mistake_is_named(tmp_path: Path, old: str, new: str, words: str) -> None:
@@ -149,6 +155,12 @@ def test_a_mistake_is_named(tmp_path: Path, old: str, new: str, words: str) -> N
     text = head + ("[churn_risk]" + table).replace(old, new, 1)
     with pytest.raises(InvalidTargets, match=re.escape(words)):
         load_targets(written(tmp_path, text))
+
+
+def test_a_mark_of_the_encoding_is_no_mistake(tmp_path: Path) -> None:
+    path = tmp_path / "targets.toml"
+    path.write_bytes(b"\xef\xbb\xbf" + GOOD.encode())
+    assert load_targets(path) == load_targets()
 
 
 def test_promoters_may_be_left_out() -> None:

@@ -13,10 +13,11 @@ import numpy as np
 import pytest
 
 from features.definitions import FEATURES
+from features.history import History
 from features.home import Home
 from features.signals import DAY, SignalLog
 from models.bundle import Bundle, Measured
-from models.bundle_files import DamagedBundle, write_bundle
+from models.bundle_files import DamagedBundle, load_bundle, write_bundle
 from models.targets import ORDER, PROMOTION, Targets, load_targets
 from serving.store import Store
 from training.bundle_gates import (
@@ -28,7 +29,7 @@ from training.bundle_gates import (
     size_gate,
 )
 from training.comparison import Comparison
-from training.data_gates import age_gate, distances
+from training.data_gates import age_gate, data_gates, distances
 from training.gates import own_test_gate, slope_gate
 from training.membership import attack_auc
 from training.metrics import Interval, slope_interval
@@ -220,7 +221,8 @@ def test_the_gate_of_the_membership(found: Measured | None, passed: bool, says: 
         (replace(SERVES, verdict="equals"), True, "LightGBM serves; it equals"),
         (replace(SERVES, verdict="loses"), False, "LightGBM serves; it loses"),
         (replace(SERVES, verdict="unclear"), False, "LightGBM serves; it unclear"),
-        (replace(SERVES, model="logistic"), True, "logistic serves, the best of them"),
+        (replace(SERVES, model="logistic", rows=90), True, "logistic serves, the best of them"),
+        (replace(SERVES, model="recency"), True, "recency serves, untested: 9 rows are too few to"),
         (None, False, "the bundle does not say"),
     ],
 )
@@ -243,6 +245,20 @@ def test_the_gate_of_the_age() -> None:
     older = age_gate(100 * DAY, 103 * DAY, 110 * DAY)
     assert not older.passed
     assert older.says.endswith("3 days less than the champion")
+
+
+def test_a_champion_made_for_a_moment_to_come_knows_no_more_than_there_is(
+    trained: tuple[Home, int],
+) -> None:
+    home, end = trained
+    with Store.open(home.store) as store:
+        now = load_bundle(home.bundles / str(store.champion()), FEATURES)
+    log = History(home.signals).load()
+    early = replace(now, as_of=end + 3000 * DAY)
+    age = next(data_gates(now, early, log, FEATURES, end))
+    assert age.passed
+    assert "until 0 days before the end" in age.says
+    assert age.says.endswith("no less than the champion")
 
 
 def test_the_distance_is_kolmogorovs_with_missing_values_lowest() -> None:

@@ -9,6 +9,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from models.classifier import sigmoid
 from training.estimators import EXPECTED_FAILURES, GuardedClassifier
 from training.forest import BoosterSettings, Growth, fit_forest
+from training.parameters import InvalidParameter
 
 
 @parametrize_with_checks(
@@ -76,3 +77,34 @@ def test_columns_that_lightgbm_cannot_name_are_numbered(answers: np.ndarray) -> 
 def test_two_classes_are_needed(y: list[str], words: str) -> None:
     with pytest.raises(ValueError, match=words):
         GuardedClassifier().fit(np.arange(60.0).reshape(30, 2), y)
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"rounds": 0}, "rounds=0: must be a whole number from 10 to 2000; choose one in there"),
+        ({"rounds": 40.5}, r"rounds=40\.5: must be a whole number"),
+        ({"rounds": "40"}, "rounds='40': must be a whole number"),
+        ({"num_leaves": 5000}, "num_leaves=5000: must be a whole number from 2 to 63"),
+        ({"learning_rate": np.nan}, r"learning_rate=nan: must be a number from 0\.005 to 0\.5"),
+        ({"lambda_l2": np.inf}, "lambda_l2=inf: must be a number from 0 to 1000"),
+        ({"lambda_l2": True}, "lambda_l2=True: must be a number"),
+        ({"directions": (1,)}, r"directions=\(1,\); must be -1, 0 or 1 for each of 3 columns"),
+        ({"directions": (7, 0, 0)}, r"directions=\(7, 0, 0\); must be"),
+        ({"directions": (0.5, 0, 0)}, r"directions=\(0\.5, 0, 0\); must be"),
+        ({"directions": "abc"}, r"directions=\('a', 'b', 'c'\); must be"),
+    ],
+)
+def test_parameters_are_guarded_as_on_the_command_line(
+    frame: pd.DataFrame, answers: np.ndarray, changed: dict[str, object], words: str
+) -> None:
+    with pytest.raises(InvalidParameter, match=words):
+        GuardedClassifier(**changed).fit(frame, answers)  # type: ignore[arg-type]
+
+
+def test_directions_may_be_an_array(frame: pd.DataFrame, answers: np.ndarray) -> None:
+    one, other = (
+        GuardedClassifier(rounds=40, random_state=1, directions=given).fit(frame, answers)
+        for given in ((1, -1, 0), np.array([1, -1, 0]))
+    )
+    assert one.classifier_.model == other.classifier_.model

@@ -73,7 +73,7 @@ def test_few_customers_get_the_rule_untested() -> None:
     )
     small, _ = shop(40, 7)
     found = fit_margin(small, tested, SETTINGS, np.random.default_rng(1))
-    assert found.note == "expected_margin: recency serves; too few rows for more."
+    assert found.note == "expected_margin: recency serves; too few rows with a margin for more."
     assert found.model.intervals is None
 
 

@@ -5,7 +5,14 @@ from dataclasses import asdict
 import pytest
 
 from training.forest import BoosterSettings
-from training.parameters import RANGES, InvalidParameter, changed_settings, changes
+from training.parameters import (
+    LARGEST_SEED,
+    RANGES,
+    InvalidParameter,
+    changed_settings,
+    changes,
+    require_seed,
+)
 
 USUAL = BoosterSettings()
 
@@ -40,3 +47,15 @@ def test_a_slip_is_told_what_is_right(assignment: str) -> None:
     with pytest.raises(InvalidParameter) as caught:
         changed_settings(USUAL, [assignment])
     assert REFUSED[assignment] in str(caught.value)
+
+
+@pytest.mark.parametrize("seed", [-1, 2**31, 10**23])
+def test_a_seed_that_somebody_would_cut_is_refused(seed: int) -> None:
+    with pytest.raises(InvalidParameter) as caught:
+        require_seed(seed)
+    assert f"seed {seed}: must be a whole number from 0 to 2147483647" in str(caught.value)
+
+
+def test_the_smallest_and_the_largest_seed_may_be() -> None:
+    require_seed(0)
+    require_seed(LARGEST_SEED)

@@ -131,9 +131,19 @@ def test_too_little_is_said_with_what_it_takes(tmp_path: Path, policy: Policy) -
     text = "a,Order Completed,2026-01-01,,\na,Order Completed,2026-01-03,,\n"
     lines = "\n".join(found_in(tmp_path, text, policy).lines())
     assert "Too short: 3 days from the first order to the end of the data" in lines
-    assert "it takes 400 answers and 40 of each kind): a simple rule will serve" in lines
+    # No answer at all is less than too few: not even a rule is learned from nothing.
+    assert lines.count("Nothing to learn from yet, so this score stays empty.") == 2
+    assert "a simple rule will serve" not in lines
     assert "Only 0 customers have ordered on three days or more; it takes 20" in lines
     assert "2 orders carry no amount: they count as orders, but bring no money" in lines
+
+
+def test_too_few_answers_are_said_with_what_it_takes(tmp_path: Path, policy: Policy) -> None:
+    bought = ("01-01", "01-20", "02-02", "02-20")
+    rows = [f"a,Order Completed,2026-{day},,\n" for day in bought]
+    rows += ["b,Order Completed,2026-01-02,,\n", "b,Page Viewed,2026-03-20,,\n"]
+    lines = "\n".join(found_in(tmp_path, "".join(rows), policy).lines())
+    assert "it takes 400 answers and 40 of each kind): a simple rule will serve" in lines
 
 
 def test_answers_of_one_kind_only_are_said(tmp_path: Path, policy: Policy) -> None:

@@ -1,6 +1,8 @@
 import os
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -10,8 +12,16 @@ import pytest
 from features.signals import DAY
 from training.contest import Rows
 from training.forest import BoosterSettings, Growth
-from training.parameters import RANGES
-from training.search import SPACE, Bounds, Found, NothingToSearch, Problem, search
+from training.parameters import LARGEST_SEED, RANGES
+from training.search import (
+    SPACE,
+    Bounds,
+    Found,
+    NothingToSearch,
+    Problem,
+    SearchUnreadable,
+    search,
+)
 
 NAMES = ("a", "b", "c")
 START = Growth(BoosterSettings(rounds=60), seed=3)
@@ -169,3 +179,26 @@ def test_too_little_history_is_said(tmp_path: Path) -> None:
     with pytest.raises(NothingToSearch, match="wait for more history, or train without --search"):
         found(tmp_path, 3, one)
     assert not (tmp_path / "search.db").exists()
+
+
+def test_a_damaged_file_of_trials_is_named(tmp_path: Path) -> None:
+    (tmp_path / "search.db").write_bytes(b"no database at all, but letters" * 200)
+    with pytest.raises(SearchUnreadable) as caught:
+        found(tmp_path, 2)
+    assert "search.db: trials of searches cannot be kept there (" in str(caught.value)
+    assert "file is not a database" in str(caught.value)
+    assert "move it away and search again, or train without --search" in str(caught.value)
+
+
+def test_a_file_of_trials_that_another_program_holds_is_named(tmp_path: Path) -> None:
+    found(tmp_path, 1)
+    with closing(sqlite3.connect(tmp_path / "search.db", timeout=0)) as holder:
+        holder.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(SearchUnreadable, match="database is locked"):
+            found(tmp_path, 2)
+
+
+def test_the_largest_seed_searches_too(tmp_path: Path) -> None:
+    start = replace(START, seed=LARGEST_SEED)
+    tried = search([problem()], NAMES, start, Bounds(2), tmp_path / "search.db").trials
+    assert len(tried) == 2
