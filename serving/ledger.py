@@ -139,8 +139,8 @@ _CHANGES: Final = (
     )
     .order_by(
         tables.consents.c.occurred_at,
-        tables.consents.c.received_at,
         tables.consents.c.given.desc(),
+        tables.consents.c.received_at,
         tables.consents.c.id,
     )
 )
@@ -320,7 +320,10 @@ def contacts_of(connection: sa.Connection, customer_id: str, as_of: int) -> tupl
         "until": as_of + CROSSING,
         "asked_at": as_of,
     }
-    return tuple(Contact(*row[:-1], bool(row[-1])) for row in connection.execute(_CONTACTS, period))
+    return tuple(
+        Contact(at, channel, message_class, name, bool(answered))
+        for at, channel, message_class, name, answered in connection.execute(_CONTACTS, period)
+    )
 
 
 def taken_of(connection: sa.Connection, as_of: int, limited: tuple[str, ...]) -> dict[str, int]:
@@ -353,9 +356,10 @@ class Said:
 def consent_of(connection: sa.Connection, customer_id: str, as_of: int) -> Said:
     """The last word on each channel and purpose before `as_of`, and whether there is an objection.
 
-    Among changes of one moment a withdrawal counts as the last. An objection ends every consent
-    to marketing and stands until it is taken back; what was allowed before must then be allowed
-    anew.
+    Among changes of one moment a withdrawal counts as the last, in whatever order they were heard:
+    a system that tells whole seconds does not tell which came first. An objection ends every
+    consent to marketing and stands until it is taken back; what was allowed before must then be
+    allowed anew.
     """
     consents: dict[tuple[str, str], Consent] = {}
     opt_outs: dict[str, OptOut] = {}

@@ -216,6 +216,22 @@ def test_a_withdrawal_of_the_same_moment_wins(store: Store, order: int) -> None:
     assert not ledger_seen(store).consents[("email", "marketing")].given
 
 
+def test_a_withdrawal_of_the_same_second_wins_whichever_is_heard_last(store: Store) -> None:
+    """Two calls of a form, a second apart, about one second."""
+    said_at = NOON - HOUR
+    withdrawn = Change(given=False, evidence="link", occurred_at=said_at, received_at=said_at + 1)
+    given = Change(occurred_at=said_at, received_at=said_at + 2)
+    store.put_consent_changes([withdrawn, given])
+    assert store.ledger("c", NOON).consents == {
+        ("email", "marketing"): Consent(False, "recorded", "link")
+    }
+    later = Change(occurred_at=said_at + 1, received_at=said_at + 3, evidence="new form")
+    store.put_consent_changes([later])
+    assert store.ledger("c", NOON).consents == {
+        ("email", "marketing"): Consent(True, "recorded", "new form")
+    }
+
+
 def test_consent_is_read_as_of_the_moment(store: Store) -> None:
     store.put_consent_changes(
         [Change(occurred_at=NOON - 2, received_at=NOON - 1), Change("other", channel="sms")]
