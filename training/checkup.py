@@ -40,6 +40,8 @@ def checked_home(home: Home, apply: bool) -> tuple[list[str], bool]:
     lines = [*found.lines(), *service_lines(home)]
     if applied:
         lines.append(f"Wrote the proposed targets into {home.targets}.")
+    elif apply:
+        lines.append(f"Nothing was proposed, so {home.targets} stays as it was.")
     return lines, applied
 
 

@@ -8,7 +8,14 @@ import numpy as np
 from features.groups.event_sets import activity
 from features.signals import ABSENT, DAY, Int64Array, SignalLog, code
 from models.proposed_targets import ACTIVITY, CONTRACT, SHOP, Windows
-from models.targets import CHURN, ORDER, REPURCHASE, SUBSCRIPTION_EVENTS, Targets
+from models.targets import (
+    CHURN,
+    LEAVING_EVENTS,
+    ORDER,
+    REPURCHASE,
+    SUBSCRIPTION_EVENTS,
+    Targets,
+)
 
 # Two gaps, three days: with one gap alone, a customer's habit and chance look the same.
 LEAST_GAPS: Final = 2
@@ -17,6 +24,8 @@ LEAST_HABITS: Final = 20
 # Snapshots, a gap and a test must fit beside the window: at most a fifth of the history.
 LONGEST_SHARE: Final = 5
 _WEEK: Final = 7
+# Of subscriptions without a term: as long as the month that most of them are paid by.
+_MONTH: Final = 28 * DAY
 # Where at least this part of the customers subscribe, what they buy beside it is not the business.
 _MOST_SUBSCRIBE: Final = 0.5
 
@@ -32,16 +41,26 @@ class Proposal:
     windows : Windows or None
         None: too few come back to tell.
     habits : int
-        Customers whose gaps, or terms, speak for the windows.
+        Customers whose gaps, terms, or cancellations speak for the windows.
+    open_ended : bool
+        Whether it is of subscriptions that run until they are cancelled.
     """
 
     kind: str
     windows: Windows | None
     habits: int
+    open_ended: bool = False
 
     def lines(self, targets: Targets) -> tuple[str, ...]:
         """The proposal in words, beside what `targets.toml` says now."""
         windows = self.windows
+        if windows is None and self.open_ended:
+            return (
+                f"Most customers subscribe, but of fewer than {LEAST_HABITS} subscriptions an end "
+                f"is on record: {self.habits:,} were cancelled, and none of the others says in "
+                "ends_at when its term is over. Bring in one of the two, and windows can be "
+                "proposed. The windows of targets.toml stay.",
+            )
         if windows is None:
             done = "ordered" if self.kind == SHOP else "been active"
             return (
@@ -51,7 +70,7 @@ class Proposal:
             )
         churn, again = targets[CHURN], targets[REPURCHASE]
         now = Windows(churn.window_days, churn.at_risk_days, again.window_days, _kind_of(targets))
-        told = _PROPOSED[self.kind].format(
+        told = (_OPEN_ENDED if self.open_ended else _PROPOSED[self.kind]).format(
             habits=self.habits,
             churn=windows.churn_days,
             at_risk=windows.at_risk_days,
@@ -85,6 +104,10 @@ _PROPOSED: Final = {
     ACTIVITY: "Hardly anybody buys. Windows proposed from the usual gaps between the active days "
     "of {habits:,} customers: staying away {churn} days, at risk {at_risk}, coming back {again}.",
 }
+_OPEN_ENDED: Final = (
+    "Most customers subscribe, without a term; {habits:,} have cancelled. Windows proposed: "
+    "cancelled within {churn} days, renewed within {again}."
+)
 _NAMED: Final = {
     SHOP: "a shop",
     CONTRACT: "subscriptions",
@@ -108,6 +131,13 @@ def proposal(log: SignalLog, end: int) -> Proposal:
         return Proposal(CONTRACT, contract_windows(terms, days), len(terms))
     orders = usual_gaps(log, (ORDER,))
     active = usual_gaps(log, activity.events)
+    if len(orders) < LEAST_HABITS and 0 < people <= subscribers / _MOST_SUBSCRIBE:
+        left, _ = _with_any(log, LEAVING_EVENTS)
+        if left >= LEAST_HABITS:
+            monthly = contract_windows(np.array([_MONTH]), days)
+            return Proposal(CONTRACT, monthly, left, open_ended=True)
+        if len(active) < LEAST_HABITS:
+            return Proposal(CONTRACT, None, left, open_ended=True)
     if len(orders) < LEAST_HABITS <= len(active):
         return Proposal(ACTIVITY, proposed_windows(active, days, ACTIVITY), len(active))
     return Proposal(SHOP, proposed_windows(orders, days), len(orders))

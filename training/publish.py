@@ -18,13 +18,20 @@ def publish(home: Home, retrained: Retrained, narrator: Narrator) -> list[str]:
     Returns
     -------
     list of str
-        In words, what of it MLflow could not keep: by now the bundle has its place, and nothing
+        In words, what of it could not be kept: by now the bundle has its place, and nothing
         that serves hangs on MLflow.
     """
     folder = report_folder(home, retrained.bundle.sha256)
     with narrator.step("Drawing the model card"):
-        draw(retrained, FEATURES, folder)
-        write_card(retrained.evaluation, retrained.bundle, home.about(), folder)
+        try:
+            draw(retrained, FEATURES, folder)
+            write_card(retrained.evaluation, retrained.bundle, home.about(), folder)
+        except OSError as error:
+            return [
+                f"The card in {folder} is not whole, and MLflow knows nothing of this training: "
+                f"{error}; the bundle has its place all the same; look at the disk's free space "
+                "and at the rights of the home, then train again"
+            ]
     with narrator.step("Writing it down in MLflow"), alone(home, wait=True):
         try:
             registry.close_abandoned(home)

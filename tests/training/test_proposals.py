@@ -54,6 +54,29 @@ def test_a_few_subscribers_do_not_make_a_shop_a_contract(log_of) -> None:  # typ
     assert proposal(log_of(people), END).kind == SHOP
 
 
+def leaving(after: float) -> list[tuple[str, int]]:
+    return [("Subscription Started", at(0)[0]), ("Subscription Cancelled", at(after)[0])]
+
+
+def test_subscriptions_without_a_term_are_a_contract_too(log_of) -> None:  # type: ignore[no-untyped-def]
+    found = proposal(log_of(several(leaving(90) + visiting(5))), END)
+    assert found == Proposal(CONTRACT, Windows(28, 56, 14, CONTRACT), 25, open_ended=True)
+    (line,) = found.lines(load_targets())
+    assert line.startswith("Most customers subscribe, without a term; 25 have cancelled. Windows ")
+    assert "cancelled within 28 days, renewed within 14." in line
+    assert "`nextbest doctor --apply` writes these in its place." in line
+
+
+def test_without_any_end_the_visits_of_subscribers_are_left(log_of) -> None:  # type: ignore[no-untyped-def]
+    started = [("Subscription Started", at(0)[0])]
+    assert proposal(log_of(several(started + visiting(5))), END).kind == ACTIVITY
+    found = proposal(log_of(several(started) | several(leaving(90), 4)), END)
+    assert found == Proposal(CONTRACT, None, 4, open_ended=True)
+    (line,) = found.lines(load_targets())
+    assert "of fewer than 20 subscriptions an end is on record: 4 were cancelled, and none" in line
+    assert "ordered" not in line
+
+
 def test_terms_are_read_from_their_ends(log_of) -> None:  # type: ignore[no-untyped-def]
     log = log_of({"a": subscribing(100), "anon:b": subscribing(30), "c": ordering(10)})
     assert (subscription_terms(log) / DAY).tolist() == [100.0] * 4

@@ -456,3 +456,17 @@ def test_a_database_that_another_program_holds_is_named(tracked_copy: Home) -> N
         (said,) = left_behind(tracked_copy)
     assert "database is locked" in said
     assert "if another program has it open, end that and run `nextbest doctor`" in said
+
+
+def test_a_card_that_cannot_be_written_leaves_the_bundle_where_it_is(
+    last_training: tuple[Home, Retrained], tmp_path: Path
+) -> None:
+    home = Home(tmp_path / "home")
+    shutil.copytree(last_training[0].path, home.path)
+    before, folder = both(home), report_folder(home, last_training[1].bundle.sha256)
+    shutil.rmtree(folder)
+    folder.write_text("a file where the folder of the card should be")
+    (said,) = publish(home, last_training[1], QUIET)
+    assert said.startswith(f"The card in {folder} is not whole, and MLflow knows nothing of")
+    assert "look at the disk's free space and at the rights of the home" in said
+    assert both(home) == before
