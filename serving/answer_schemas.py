@@ -478,6 +478,33 @@ class PausesAnswer(BaseModel):
     pauses: list[PauseAnswer]
 
 
+class WithheldAnswer(BaseModel):
+    """Decisions to say nothing in which nothing but pauses stood in the way of some message.
+
+    `people`: how many customers; `customers` names a hundred of them. `complete` is false where
+    only the newest 20,000 decisions to say nothing were looked at.
+    """
+
+    decisions: int
+    people: int
+    customers: list[str]
+    complete: bool
+
+
+class ReviewedPauseAnswer(PauseAnswer):
+    """A pause that is over, and of which a person looks at what it held back."""
+
+    ended_at: str
+    withheld: WithheldAnswer
+
+
+class PausesLookAnswer(PausesAnswer):
+    """What is paused and what is under review, and whom pauses kept from a message; by number."""
+
+    withheld: dict[str, WithheldAnswer]
+    under_review: list[ReviewedPauseAnswer]
+
+
 class ProblemError(BaseModel):
     """Where in a request the trouble lies: a JSON pointer, a word for machines, a sentence."""
 

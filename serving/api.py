@@ -161,11 +161,13 @@ def add_intake(app: FastAPI) -> None:
 def add_switch(app: FastAPI) -> None:
     """The crisis switch."""
     on = answer_of(answer_schemas.PausesAnswer, "What is paused now.")
+    look = answer_of(answer_schemas.PausesLookAnswer, "What is paused now, and whom it held back.")
     app.get(
         "/v1/pause",
         operation_id="pauses",
-        summary="What is paused, since when and why",
-        responses=on | failures(401),
+        summary="What is paused or under review, since when and why, and whom it kept from what",
+        responses=look | failures(401, 422),
+        openapi_extra=parameters(schemas.PausesRequest),
     )(pauses)
     app.post(
         "/v1/pause",

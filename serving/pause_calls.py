@@ -5,18 +5,23 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from serving import schemas
-from serving.answer import Json, time_text
+from serving.pause_looks import Looked, bounded, listed, standing_record
 from serving.pauses import InvalidPause, UnknownPause, Wanted
-from serving.records import Pause
 from serving.requests import Refused, checked, content_of, json_response
 from serving.running import Service
 from serving.security import problem
 
 
 async def pauses(request: Request) -> Response:
-    """The parts of the switch that are on."""
+    """The parts of the switch that are on or under review, and whom they kept from a message."""
     service: Service = request.app.state.service
-    return json_response(listed(await anyio.to_thread.run_sync(service.store.pauses)))
+    try:
+        asked = checked(schemas.PausesRequest, dict(request.query_params))
+    except Refused as refused:
+        return refused.response
+    reach = bounded(asked.first)
+    looked = await anyio.to_thread.run_sync(Looked.at, service.store, (), reach)
+    return json_response(standing_record(looked))
 
 
 async def pause(request: Request) -> Response:
@@ -73,21 +78,3 @@ def require_clear(asked: schemas.PauseRequest) -> None:
             f"'{idle[0]}' of a pause to turn off; must be its number, or nothing for all of them; "
             "GET /v1/pause says which are on; nothing was turned off"
         )
-
-
-def listed(on: tuple[Pause, ...]) -> dict[str, Json]:
-    """What is on, oldest first."""
-    return {"pauses": [told(each) for each in on]}
-
-
-def told(pause: Pause) -> dict[str, Json]:
-    """One pause."""
-    return {
-        "number": pause.number,
-        "reason": pause.reason,
-        "since": time_text(pause.since),
-        "channel": pause.channel,
-        "stage": pause.stage,
-        "flag": pause.flag,
-        "allow": list(pause.allow),
-    }

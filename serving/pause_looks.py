@@ -5,12 +5,14 @@ from typing import Final
 
 from features.signals import DAY
 from serving.answer import Json, time_text
-from serving.pause_calls import listed, told
 from serving.records import Pause
 from serving.store import Store
 from serving.withheld import EVERYTHING, Reach, Withheld
 
 LOOKED_AT_DAYS: Final = 7  # so long a pause under review is listed after its end
+NAMED_AT_ONCE: Final = 100  # customers; a page that a person reads
+# Each takes some tens of microseconds to look into, so a page is there within about a second.
+NEWEST: Final = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +34,22 @@ class Looked:
         )
 
 
+def bounded(first: int) -> Reach:
+    """A look whose time is bounded, and which names some customers from the `first` on."""
+    return Reach(first, NAMED_AT_ONCE, NEWEST)
+
+
 def look_record(looked: Looked) -> dict[str, Json]:
     """What a program reads."""
+    ended: list[Json] = [_ended(pause, held) for pause, held in looked.ended]
+    return standing_record(looked) | {"ended": ended}
+
+
+def standing_record(looked: Looked) -> dict[str, Json]:
+    """The same without what just ended."""
     on = listed(tuple(pause for pause, _ in looked.on))
     return on | {
         "withheld": {str(pause.number): held.record() for pause, held in looked.on},
-        "ended": [_ended(pause, held) for pause, held in looked.ended],
         "under_review": [_ended(pause, held) for pause, held in looked.reviewed],
     }
 
@@ -45,3 +57,21 @@ def look_record(looked: Looked) -> dict[str, Json]:
 def _ended(pause: Pause, held: Withheld) -> dict[str, Json]:
     at = time_text(pause.ended_at or 0)
     return told(pause) | {"ended_at": at, "withheld": held.record()}
+
+
+def listed(on: tuple[Pause, ...]) -> dict[str, Json]:
+    """What is on, oldest first."""
+    return {"pauses": [told(each) for each in on]}
+
+
+def told(pause: Pause) -> dict[str, Json]:
+    """One pause."""
+    return {
+        "number": pause.number,
+        "reason": pause.reason,
+        "since": time_text(pause.since),
+        "channel": pause.channel,
+        "stage": pause.stage,
+        "flag": pause.flag,
+        "allow": list(pause.allow),
+    }

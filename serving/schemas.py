@@ -124,6 +124,14 @@ class PauseRequest(Sent):
     number: int | None = Field(None, ge=1, description="Which to turn off; absent: all.")
 
 
+class PausesRequest(Sent):
+    """Query of what is paused: from which customer on those are named whom a pause held back."""
+
+    first: Annotated[int, Field(strict=False, ge=0, le=1_000_000_000)] = Field(
+        0, description="0, 100, 200 ...: a hundred customers are named at once."
+    )
+
+
 class OutcomeRequest(Sent):
     """Tell what became of a decision. Each kind is kept once; the first one stays."""
 

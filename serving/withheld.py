@@ -123,7 +123,7 @@ def withheld_by(connection: sa.Connection, pause: Pause, reach: Reach = EVERYTHI
     return Withheld(int(decisions), int(people), tuple(row[0] for row in rows), complete)
 
 
-def _named(connection: sa.Connection, pause: Pause) -> sa.Select[tuple[str, int, int]]:
+def _named(connection: sa.Connection, pause: Pause) -> sa.Select[str, int, int]:
     """Customers by their first decision, each with the counts of all decisions and customers.
 
     A refusal counts if it asks for nothing but pauses to be turned off, this one among them.
@@ -170,7 +170,7 @@ def _seen(connection: sa.Connection, asked: dict[str, int]) -> int:
 
 def _overlap(one: Pause, other: Pause) -> bool:
     """Whether both were on at some time, so that one refusal may name both."""
-    ends = (each.ended_at if each.ended_at is not None else _STILL_ON for each in (one, other))
+    ends = (_STILL_ON if each.ended_at is None else each.ended_at for each in (one, other))
     return max(one.since, other.since) <= min(ends)
 
 

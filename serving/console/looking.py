@@ -72,6 +72,7 @@ class Said(TypedDict):
     expected_net: float
     fatigue: NotRequired[float]  # answers logged by older versions lack these three
     novelty: NotRequired[float]
+    response: NotRequired[float]
     weight: NotRequired[float]
     currency: str
     effect_basis: str

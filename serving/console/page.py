@@ -38,6 +38,7 @@ NAVIGATION: Final = (
     Link("Home", "/app/home"),
     Link("Customers", "/app/customers"),
     Link("Models", "/app/models"),
+    Link("Pauses", "/app/pauses"),
 )
 
 

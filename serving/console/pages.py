@@ -23,6 +23,7 @@ from serving.console.looking import Looking
 from serving.console.models import card, models_page, picture
 from serving.console.overview import Look, Lookout, Overview, still_fits
 from serving.console.page import HEADERS, html
+from serving.console.pauses import pauses_page
 from serving.console.people import listed
 from serving.console.session import SESSION_HOURS, Sessions
 from serving.console.static_files import files
@@ -109,6 +110,7 @@ class Console:
                     Route("/models/beeswarm/{sha}/{target}.svg", self.beeswarm),
                     Route("/models/card/{sha}.html", self.card),
                     *with_twins("/models", self.models),
+                    *with_twins("/pauses", self.pauses),
                     Route("/{rest:path}", self.nowhere),
                 ],
             )
@@ -269,6 +271,12 @@ class Console:
         found = models_page(self.looking(), self.home)
         content = {**self._frame(request, "Models"), "page": found}
         return self._shown(request, "models.html", content, (found.record(), found.rows()))
+
+    def pauses(self, request: Request) -> Response:
+        """What is paused or under review, and whom it kept from a message."""
+        found = pauses_page(self.looking(), request.query_params.get("first", ""))
+        content = {**self._frame(request, "Pauses"), "page": found}
+        return self._shown(request, "pauses.html", content, (found.record(), found.rows()))
 
     def beeswarm(self, request: Request) -> Response:
         """A picture that training drew, of the bundle in service."""

@@ -174,14 +174,14 @@ def decided(ask: Ask, customer_id: str) -> dict[str, object]:
 
 
 def test_the_switch_is_turned_on_seen_and_turned_off(ask: Ask) -> None:
-    assert ask("GET", "/v1/pause").json() == {"pauses": []}
+    assert ask("GET", "/v1/pause").json()["pauses"] == []
     assert decided(ask, "P-01")["class"] == "marketing"
     turned = ask("POST", "/v1/pause", {"on": True, "reason": "fire", "channel": "email"})
     assert turned.status_code == 200
     (pause,) = PausesAnswer.model_validate(turned.json()).pauses
     assert (pause.number, pause.channel, pause.stage) == (1, "email", "any")
     assert pause.allow == ["transactional", "crisis"]
-    assert ask("GET", "/v1/pause").json() == turned.json()
+    assert ask("GET", "/v1/pause").json()["pauses"] == turned.json()["pauses"]
     assert decided(ask, "P-02")["channel"] != "email"
     standing = ask("GET", "/v1/customers/P-01/decision").json()
     assert standing["channel"] != "email"  # what stood is held back as well
@@ -228,4 +228,4 @@ def test_a_pause_that_makes_no_sense_is_named(
     refused = ask("POST", "/v1/pause", body)
     assert refused.status_code == status
     assert words in refused.json()["detail"]
-    assert ask("GET", "/v1/pause").json() == {"pauses": []}
+    assert ask("GET", "/v1/pause").json()["pauses"] == []

@@ -30,7 +30,10 @@ pytestmark = [
         reason="no Chromium: install it, or set CHROMIUM to its path",
     ),
 ]
-PAGES = ("/app/home", "/app/customers", "/app/customers/C-lapsing/why", "/app/models")
+PAGES = (
+    *("/app/home", "/app/customers", "/app/customers/C-lapsing/why", "/app/models"),
+    "/app/pauses",
+)
 VIOLATIONS = """
 window.violations = [];
 document.addEventListener("securitypolicyviolation", e => violations.push(e.violatedDirective));

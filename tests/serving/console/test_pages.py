@@ -41,7 +41,10 @@ from serving.security import SESSION_COOKIE
 from serving.settings import Settings
 
 BROWSER = {"Accept": "text/html,application/xhtml+xml"}
-PAGES = ("/app/home", "/app/customers", "/app/models", "/app/customers/C-lapsing/why")
+PAGES = (
+    *("/app/home", "/app/customers", "/app/models", "/app/customers/C-lapsing/why"),
+    "/app/pauses",
+)
 Browse = Callable[..., httpx.Response]
 
 
