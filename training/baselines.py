@@ -160,15 +160,17 @@ def logistic(
     # the time.
     changed = np.concatenate([spread > 1e-12, (center > 0) & (center < 1)])
     found, n = np.zeros(len(changed)), len(names)
-    fitted = model.fit(design[:, changed], answers, weights)
-    found[changed] = fitted.coef_[0]
+    intercept = logit(smoothed_rate(answers, weights))  # where nothing changed at all
+    if changed.any():
+        fitted = model.fit(design[:, changed], answers, weights)
+        found[changed], intercept = fitted.coef_[0], float(fitted.intercept_[0])
     said = Logistic(
         mean=tuple(mean.tolist()),
         scale=tuple(scale.tolist()),
         coefficient=tuple(found[:n].tolist()),
         missing=tuple(found[n:].tolist()),
         center=tuple(center.tolist()),
-        intercept=float(fitted.intercept_[0]),
+        intercept=intercept,
     )
     return Classifier(said, names)
 

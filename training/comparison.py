@@ -29,6 +29,7 @@ from training.metrics import (
     auc_difference,
     calibration_difference,
     calibration_error,
+    has_slope,
     log_loss,
     log_odds_of,
     loss_difference,
@@ -283,11 +284,10 @@ def _row_gates(
     loss = mean_interval(known.customers, losses(answers, scores["challenger"]), rng, weights)
     yield gates.own_test_gate(name, None if said is None else said.log_loss, loss)
     if contest.auc is not None:
-        served = {which: bundle.classifiers[name].served_by for which, bundle in _both(pair)}
         slopes = {
-            which: slope_interval(known.customers, answers, log_odds_of(scores[which]), weights)
-            for which in scores
-            if served[which] != "base_rate"
+            which: slope_interval(known.customers, answers, log_odds, weights)
+            for which, log_odds in ((which, log_odds_of(scores[which])) for which in scores)
+            if has_slope(answers, log_odds)
         }
         if "challenger" in slopes:
             champion = slopes["champion"].difference if "champion" in slopes else None

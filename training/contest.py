@@ -15,6 +15,7 @@ from training.metrics import (
     brier,
     calibration_error,
     fitted_line,
+    has_slope,
     log_loss,
     log_odds_of,
     loss_difference,
@@ -108,10 +109,8 @@ def measured(
     """
     answers, weights = tested.answers, tested.weights
     rows, positives = len(answers), int(np.sum(answers == 1))
-    both = 0 < positives < rows
-    slope = None
-    if both and kind != "base_rate":
-        slope = fitted_line(answers, log_odds_of(scores), weights)[0]
+    both, log_odds = 0 < positives < rows, log_odds_of(scores)
+    slope = fitted_line(answers, log_odds, weights)[0] if has_slope(answers, log_odds) else None
     return Measured(
         target=target,
         model=kind,

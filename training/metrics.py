@@ -15,6 +15,7 @@ Int8Array = NDArray[np.int8]
 
 SMALLEST: Final = 1e-15  # a probability of exactly 0 or 1 that is wrong would cost infinity
 BINS: Final = 10
+SAME: Final = 1e-9  # log-odds that differ by less differ by rounding alone
 
 
 class OneClass(ValueError):
@@ -89,6 +90,12 @@ def log_odds_of(probabilities: FloatArray) -> FloatArray:
     return np.asarray(np.log(p / (1 - p)))
 
 
+def has_slope(answers: Int8Array, log_odds: FloatArray) -> bool:
+    """Whether `fitted_line` means anything: both answers occur, and the log-odds differ."""
+    both = 0 < int(np.sum(answers == 1)) < len(answers)
+    return both and float(np.ptp(log_odds)) > SAME
+
+
 def fitted_line(
     answers: Int8Array, log_odds: FloatArray, weights: FloatArray | None = None
 ) -> tuple[float, float]:
@@ -143,7 +150,8 @@ def slope_interval(
     _, place = np.unique(customers, return_inverse=True)
     sums = np.column_stack([np.bincount(place, weights=column) for column in pull.T])
     inverse = np.linalg.inv(curvature)
-    error = float(np.sqrt((inverse @ (sums.T @ sums) @ inverse)[0, 0]))
+    # Rounding may take a variance of nothing below nothing.
+    error = float(np.sqrt(max(0.0, (inverse @ (sums.T @ sums) @ inverse)[0, 0])))
     return Interval(slope, slope - 1.96 * error, slope + 1.96 * error)
 
 

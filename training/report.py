@@ -28,6 +28,7 @@ from training.metrics import (
     auc_interval,
     brier,
     calibration_error,
+    has_slope,
     log_odds_of,
     losses,
     mean_interval,
@@ -72,9 +73,9 @@ def evaluation_of(
 def _slopes(result: TrainingResult) -> Iterator[Gate]:
     """Gates of the calibration, where the test has both answers and the model is no constant."""
     for name, tested in result.tested.items():
-        served_by, yes = result.bundle.classifiers[name].served_by, int(np.sum(tested.answers == 1))
-        if served_by != "base_rate" and 0 < yes < len(tested.answers):
-            log_odds = log_odds_of(tested.predictions[served_by])
+        served_by = result.bundle.classifiers[name].served_by
+        log_odds = log_odds_of(tested.predictions[served_by])
+        if has_slope(tested.answers, log_odds):
             yield slope_gate(
                 name, slope_interval(tested.customers, tested.answers, log_odds, tested.weights)
             )

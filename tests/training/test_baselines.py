@@ -140,3 +140,9 @@ def test_more_refunds_than_orders_expect_nothing() -> None:
     rows, takings, _ = company(np.random.default_rng(8))
     model = margin_model(rows, -takings, NAMES, 0.4, 28)
     assert set(model.factors) == {0.0}
+
+
+def test_where_nothing_changes_the_regression_is_the_share_of_yes() -> None:
+    rows, answers = np.full((120, 3), 4.0), np.tile(np.array([0, 1, 1], dtype=ONE), 40)
+    model = logistic(rows, answers, NAMES)
+    assert model.predict(rows).tolist() == [pytest.approx(80.5 / 121)] * 120

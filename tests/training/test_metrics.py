@@ -12,6 +12,7 @@ from training.metrics import (
     brier,
     calibration_error,
     fitted_line,
+    has_slope,
     log_loss,
     loss_difference,
     losses,
@@ -137,3 +138,11 @@ def test_weights_move_the_calibration_error() -> None:
     assert calibration_error(answers, scores) == 0.0
     # In each tenth, one yes of weight 3 and one no of weight 1: three quarters say yes.
     assert calibration_error(answers, scores, np.array([1.0, 3.0] * 10)) == pytest.approx(0.25)
+
+
+def test_a_slope_needs_two_answers_and_two_scores() -> None:
+    assert has_slope(ANSWERS, LOG_ODDS)
+    assert not has_slope(ANSWERS, np.full(2000, -0.4))
+    assert not has_slope(ANSWERS, -0.4 + 1e-12 * LOG_ODDS)
+    assert not has_slope(np.zeros(2000, dtype=np.int8), LOG_ODDS)
+    assert not has_slope(np.empty(0, dtype=np.int8), np.empty(0))
