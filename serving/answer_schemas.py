@@ -482,7 +482,7 @@ class WithheldAnswer(BaseModel):
     """Decisions to say nothing in which nothing but pauses stood in the way of some message.
 
     `people`: how many customers; `customers` names a hundred of them. `complete` is false where
-    only the newest 20,000 decisions to say nothing were looked at.
+    only the newest 2,000 decisions to say nothing were looked at.
     """
 
     decisions: int
