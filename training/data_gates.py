@@ -11,6 +11,7 @@ from features.signals import DAY, SignalLog
 from models.bundle import Bundle
 from models.evaluation import Gate
 from models.model import FloatArray
+from models.targets import PROMOTION
 from training.asked import laid_out
 from training.dataset import NothingToLearn, ScheduleRules, TrainingTable
 
@@ -80,6 +81,10 @@ def training_rows_gate(bundle: Bundle, table: TrainingTable) -> Gate:
     Kolmogorov's distance, missing values taken as the lowest, since it needs no bins.
     """
     again = table.rows if table.test.all() else table.rows[~table.test]
+    if not len(again):
+        asked = [each for each in bundle.classifiers if bundle.targets[each].outcome != PROMOTION]
+        says = f"scores that need some: {', '.join(asked) or 'none'}"
+        return Gate("data: training rows", not asked, f"no snapshot to compute again; {says}")
     people = len(np.unique(table.customers))
     allowed = SKETCH + CHANCE / np.sqrt(people)
     far = distances(golden_sketch(bundle), again)

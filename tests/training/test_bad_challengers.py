@@ -29,7 +29,8 @@ from training.bundle_gates import (
     size_gate,
 )
 from training.comparison import Comparison
-from training.data_gates import age_gate, data_gates, distances
+from training.data_gates import age_gate, data_gates, distances, training_rows_gate
+from training.dataset import Schedule, training_table
 from training.gates import own_test_gate, slope_gate
 from training.membership import attack_auc
 from training.metrics import Interval, slope_interval
@@ -259,6 +260,22 @@ def test_a_champion_made_for_a_moment_to_come_knows_no_more_than_there_is(
     assert age.passed
     assert "until 0 days before the end" in age.says
     assert age.says.endswith("no less than the champion")
+
+
+def test_where_no_snapshot_is_left_only_a_bundle_that_learned_from_none_may_pass(
+    trained: tuple[Home, int],
+) -> None:
+    home, end = trained
+    with Store.open(home.store) as store:
+        bundle = load_bundle(home.bundles / str(store.champion()), FEATURES)
+    log, nobody = History(home.signals).load(), Schedule((), ())
+    table = training_table(log, FEATURES, bundle.targets, nobody, end)
+    refused = training_rows_gate(bundle, table)
+    assert not refused.passed
+    assert refused.says.startswith("no snapshot to compute again; scores that need some: churn_")
+    taken = training_rows_gate(replace(bundle, classifiers={}), table)
+    assert taken.passed
+    assert taken.says == "no snapshot to compute again; scores that need some: none"
 
 
 def test_the_distance_is_kolmogorovs_with_missing_values_lowest() -> None:
