@@ -301,6 +301,12 @@ def _ranges(value: object, n_features: int) -> Ranges:
     for each in (ranges.low, ranges.high, ranges.usual, ranges.spread):
         if len(each) not in (0, n_features):
             raise DamagedModel(f"its ranges are not one number, or none, for {n_features} features")
+    for low, high in zip(ranges.low, ranges.high, strict=True):
+        if low is not None and high is not None and low > high:
+            raise DamagedModel(f"ranges.json: from {low:g} to {high:g}; must be upwards")
+    for spread in ranges.spread:
+        if spread is not None and spread < 0:
+            raise DamagedModel(f"ranges.json: spread {spread:g}; must not be negative")
     return ranges
 
 

@@ -19,6 +19,7 @@ from models.strict_json import record, strict_json, table
 
 FORMAT: Final = 5  # of the folder; raise it when an older reader would misread it
 MANIFEST: Final = "manifest.json"
+NO_DATE: Final = 253_402_300_800_000_000  # microseconds until the year 10000, which has no date
 LARGEST: Final = 32 * 2**20  # bytes of one file; a forest of the demo company has a third of one
 MOST_FILES: Final = 64  # three files a score and a few for all
 _FILE: Final = re.compile(r"[a-z][a-z0-9_]{0,60}\.(?:json|lgb)")
@@ -87,7 +88,10 @@ def _manifest(raw: bytes, where: str) -> Manifest:
             raise DamagedBundle(
                 f"{where}: format {found.get('format')!a:.40}; this program reads {FORMAT}; {AGAIN}"
             )
-        return record(Manifest, found, MANIFEST)
+        manifest = record(Manifest, found, MANIFEST)
+        if not 0 <= manifest.as_of < NO_DATE:
+            raise DamagedModel(f"as_of {manifest.as_of}; must be microseconds from 1970 to 9999")
+        return manifest
     except DamagedModel as error:
         raise DamagedBundle(f"{where}: its manifest cannot be read: {error}; {AGAIN}") from error
 

@@ -207,3 +207,27 @@ def test_parts_of_effects_that_nobody_knows_are_refused(
     assert load_bundle(folder, FEATURES).golden.predictions["effect of gift"] == (2.0,) * 64
     with pytest.raises(DamagedBundle, match=r"effects: parts \['coefficients', .*'x'\]; must be"):
         load_bundle(forged(folder, "effects.json", '"names"', '"x": 1, "names"'), FEATURES)
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"low": [2.0], "high": [1.0]}, "ranges.json: from 2 to 1; must be upwards"),
+        ({"spread": [-1.0]}, "ranges.json: spread -1; must not be negative"),
+    ],
+)
+def test_ranges_that_no_training_finds_are_refused(
+    folder: Path, signed_again: Signer, changed: dict[str, list[float]], words: str
+) -> None:
+    ranges = json.loads((folder / "ranges.json").read_text())
+    for key, values in changed.items():
+        ranges[key][: len(values)] = values
+    (folder / "ranges.json").write_text(json.dumps(ranges))
+    with pytest.raises(DamagedBundle, match=words):
+        load_bundle(signed_again(folder), FEATURES)
+
+
+@pytest.mark.parametrize("as_of", [-1, 2**63 - 1])
+def test_a_moment_without_a_date_is_refused(folder: Path, signed_again: Signer, as_of: int) -> None:
+    with pytest.raises(DamagedBundle, match=f"as_of {as_of}; must be microseconds from 1970 to"):
+        load_bundle(signed_again(folder, as_of=as_of), FEATURES)
