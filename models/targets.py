@@ -174,8 +174,7 @@ def targets_from_tables(tables: Mapping[str, object], source: str) -> Targets:
     targets = Targets(tuple(_target(name, tables[name], source) for name in named))
     churn, repurchase = targets[CHURN], targets[REPURCHASE]
     _require_different(churn, repurchase, source)
-    for each in (churn, *churn.beside()):
-        _require_silence_at_risk(each, source)
+    _require_silence_at_risk(churn, source)
     return targets
 
 
@@ -190,9 +189,8 @@ def _require_different(churn: Target, repurchase: Target, source: str) -> None:
 
 def _require_silence_at_risk(churn: Target, source: str) -> None:
     if churn.window_days > churn.at_risk_days and not churn.of_subscribers:
-        key = "window_days" if churn.name == CHURN else "also_window_days"
         raise InvalidTargets(
-            f"{source}: {CHURN}: {key} = {churn.window_days} is longer than at_risk_days = "
+            f"{source}: {CHURN}: window_days = {churn.window_days} is longer than at_risk_days = "
             f"{churn.at_risk_days}; somebody silent for a window must still be at risk; "
             "raise at_risk_days, or shorten the window"
         )

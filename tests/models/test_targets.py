@@ -143,8 +143,6 @@ def test_a_mistake_in_a_contract_is_named(
         ("no order in", "no\\u0007 order in", r"question holds '\x07'; must be one line of at"),
         ("no order in", "no\\r\\n order in", r"question holds '\r'; must be one line of at most"),
         ("no order in", "x" * 300, "characters; must be one line of at most 300 printable"),
-        ("window_days = 28", "window_days = 28\nalso_window_days = [57]",
-         "churn_risk: also_window_days = 57 is longer than at_risk_days = 56; somebody silent"),
         ("outcome", "outcome outcome", "not TOML"),
         ("window_days = 28", f"x = {'[' * 9000}{']' * 9000}", "brackets stand too deep"),
     ],
