@@ -1,8 +1,9 @@
-"""What each communication does to a customer beyond silence, with how sure we are.
+"""What each communication does beyond what the catalog states, with how sure we are.
 
-The effect of communication k on a customer in state s is
+Beyond `stated_scale` times its stated effect, the effect of communication k on a customer in
+state s, measured against silence, is
 
-    effect_k(s) = sum over terms j of coefficient[k, j] * term_j(s),
+    beyond_k(s) = sum over terms j of coefficient[k, j] * term_j(s),
 
 in currency units, where a term is a product of state variables: the effect of a reminder may be
 so much of an order, and so much more of an order where churn is likely. The coefficients and
@@ -67,10 +68,6 @@ TERMS: Final[tuple[tuple[str, ...], ...]] = (
 LEVELS: Final = 2
 
 
-class UnknownCommunication(LookupError):
-    """A communication of which nothing was measured."""
-
-
 def state_of(expectation: Expectation, features: Mapping[str, float], stage: str) -> FloatArray:
     """State of a customer, shape (n_state,), in the order of `STATE`; never NaN."""
     values = [expectation.value(name) or 0.0 for name in _SCORES]
@@ -105,7 +102,7 @@ def terms_of(
 
 @dataclass(frozen=True, slots=True)
 class CustomerEffects:
-    """Measured effects on one customer in currency units; k communications.
+    """What was measured beyond stated effects, for one customer, in currency units.
 
     Attributes
     ----------
@@ -115,7 +112,7 @@ class CustomerEffects:
     covariance : ndarray of float64, shape (k, k)
         Of the errors of `values`.
     usual : ndarray of float64, shape (k,)
-        Mean effect on customers of the same stage.
+        Usual effect in the same stage, for orders as large as this customer's.
     evidence : ndarray of int64, shape (k,)
         Decisions that the effect was measured on: the communication stood in the lottery.
     stated_scale : float
@@ -137,7 +134,7 @@ NOTHING_MEASURED: Final = CustomerEffects(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EffectModels:
-    """Effects of k communications as functions of the state; d terms.
+    """Effects of k communications beyond what is stated, as functions of the state; d terms.
 
     Attributes
     ----------
@@ -152,10 +149,11 @@ class EffectModels:
         Of the errors of the coefficients, communication by communication.
     evidence : ndarray of int64, shape (k,)
         Decisions in which the communication stood in the lottery, drawn or not.
-    means : mapping of stage to ndarray of float64, shape (k,)
-        Mean effect of each communication on the customers of a stage who could have had it.
-    mean : ndarray of float64, shape (k,)
-        The same over all stages: for a stage that no decision was made in.
+    means : mapping of stage to ndarray of float64, shape (k, levels)
+        What each communication usually does in a stage, as coefficients of the first `levels`
+        terms: those that say how large effects are, not how they differ between customers.
+    mean : ndarray of float64, shape (k, levels)
+        The same over all stages: for a stage that too few decisions were made in.
     stated_scale : float
         How much of what the catalog states came true, over all communications together.
     """
@@ -191,52 +189,10 @@ class EffectModels:
             places={name: place for place, name in enumerate(self.names)},
             values=self.coefficients @ x,
             covariance=np.einsum("d,kdl->kl", x, half),
-            usual=self.means.get(stage, self.mean),
+            usual=self.means.get(stage, self.mean) @ x[: self.mean.shape[1]],
             evidence=self.evidence,
             stated_scale=self.stated_scale,
         )
-
-    def parts(self, name: str, state: FloatArray) -> tuple[tuple[str, float], ...]:
-        """What each term adds to an effect, in currency units; they sum to the effect.
-
-        Raises
-        ------
-        UnknownCommunication
-            If nothing was measured of it.
-        """
-        x = self._terms_at(state)
-        added = self.coefficients[self._place(name)] * x
-        words = (" * ".join(term) or "1" for term in self.terms)
-        return tuple(zip(words, added.tolist(), strict=True))
-
-    def effect(self, name: str, state: FloatArray) -> tuple[float, float, int]:
-        """Effect of one communication, its standard error, and the decisions behind it.
-
-        Raises
-        ------
-        UnknownCommunication
-            If nothing was measured of it.
-        """
-        place = self._place(name)
-        x = self._terms_at(state)
-        block = self._block(place, place)
-        error = float(np.sqrt(max(0.0, float(x @ block @ x))))
-        return float(self.coefficients[place] @ x), error, int(self.evidence[place])
-
-    def difference(self, name: str, other: str, state: FloatArray) -> tuple[float, float]:
-        """Effect of `name` less effect of `other`, and the standard error of that.
-
-        Raises
-        ------
-        UnknownCommunication
-            If nothing was measured of one of them.
-        """
-        a, b = self._place(name), self._place(other)
-        x = self._terms_at(state)
-        crossed = self._block(a, b)
-        variance = x @ (self._block(a, a) + self._block(b, b) - crossed - crossed.T) @ x
-        value = (self.coefficients[a] - self.coefficients[b]) @ x
-        return float(value), float(np.sqrt(max(0.0, float(variance))))
 
     def _terms_at(self, state: FloatArray) -> FloatArray:
         """As `terms_of` for one customer, and many times as fast; shape (d,)."""
@@ -244,19 +200,6 @@ class EffectModels:
         return np.array(
             [prod(known[name] for name in term) for term in self.terms], dtype=np.float64
         )
-
-    def _place(self, name: str) -> int:
-        if name not in self.names:
-            known = ", ".join(self.names) or "none"
-            raise UnknownCommunication(
-                f"communication '{name}': nothing was measured of it; measured are {known}; "
-                "send it to a part of the customers by lot first"
-            )
-        return self.names.index(name)
-
-    def _block(self, row: int, column: int) -> FloatArray:
-        d = len(self.terms)
-        return self.covariance[row * d : (row + 1) * d, column * d : (column + 1) * d]
 
 
 def tables(models: EffectModels) -> dict[str, object]:
@@ -316,12 +259,13 @@ _AGAIN: Final = "they are not what training wrote; train again with `nextbest tr
 
 def _check(models: EffectModels) -> None:
     k, d = len(models.names), len(models.terms)
+    levels = models.mean.shape[1] if models.mean.ndim == 2 and models.mean.shape[1] <= d else 1
     shapes = {
         "coefficients": (models.coefficients, (k, d)),
         "covariance": (models.covariance, (k * d, k * d)),
         "evidence": (models.evidence, (k,)),
-        "mean": (models.mean, (k,)),
-    } | {f"mean of {stage}": (values, (k,)) for stage, values in models.means.items()}
+        "mean": (models.mean, (k, levels)),
+    } | {f"mean of {stage}": (values, (k, levels)) for stage, values in models.means.items()}
     for what, (values, shape) in shapes.items():
         if values.shape != shape:
             raise DamagedEffects(

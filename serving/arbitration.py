@@ -125,21 +125,18 @@ def weigh(
 ) -> Weighed:
     """One communication with its worth for this customer, as stated and as measured.
 
-    With n decisions of evidence and a stated effect that is worth w of them,
-    ``effect = (w * scale * stated + n * measured) / (w + n)``, where `scale` is how much of all
-    stated effects together came true. Errors of the two parts are independent.
+    Errors of the two parts are independent. What is stated is the less in doubt, the more was
+    measured beside it.
     """
     stated = candidate(entry, expectation, worn, policy)
     place = measured.places.get(entry.name)
     if place is None:
         return Weighed(stated, stated.expected_net, None, 0.0)
-    evidence = int(measured.evidence[place])
-    say = entry.prior.weight / (entry.prior.weight + evidence)
-    judged = say * measured.stated_scale
-    stated_error = judged * stated.standard_error
-    error = (1.0 - say) * sqrt(max(0.0, float(measured.covariance[place, place])))
+    judged, trusted = shares(entry, measured)
+    stated_error = (1.0 - trusted) * judged * stated.standard_error
+    error = trusted * sqrt(max(0.0, float(measured.covariance[place, place])))
     effect, usual = (
-        judged * stated.expected_effect + (1.0 - say) * float(values[place])
+        judged * stated.expected_effect + trusted * float(values[place])
         for values in (measured.values, measured.usual)
     )
     found = replace(
@@ -147,10 +144,25 @@ def weigh(
         expected_effect=effect,
         standard_error=hypot(stated_error, error),
         expected_net=_net(effect, stated),
-        effect_basis="measured" if say <= LITTLE_SAY else "mixed",
-        evidence=evidence,
+        effect_basis="mixed" if trusted < 1.0 - LITTLE_SAY else "measured",
+        evidence=int(measured.evidence[place]),
     )
-    return Weighed(found, _net(usual, stated), place, stated.weight * (1.0 - say))
+    return Weighed(found, _net(usual, stated), place, stated.weight * trusted)
+
+
+def shares(entry: Communication, measured: CustomerEffects) -> tuple[float, float]:
+    """How much of the stated effect counts, and how much of what was measured beyond it.
+
+    ``effect = scale * stated + n / (w + n) * beyond``, where n decisions of evidence stand
+    against a stated effect that is worth w of them, and `scale` is how much of all stated
+    effects together came true. It is the mean of ``scale * stated`` with the weight w and of
+    the measured effect, ``scale * stated + beyond``, with the weight n.
+    """
+    place = measured.places.get(entry.name)
+    if place is None:
+        return 1.0, 0.0
+    evidence = int(measured.evidence[place])
+    return measured.stated_scale, evidence / (entry.prior.weight + evidence)
 
 
 def candidate(

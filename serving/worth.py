@@ -25,7 +25,7 @@ from models.effects import (
     state_of,
 )
 from models.expectation import Expectation
-from serving.arbitration import NOT_SENT, Weighed, in_order, weigh
+from serving.arbitration import NOT_SENT, Weighed, in_order, shares, weigh
 from serving.communication import Communication
 from serving.engine import Engine
 from serving.fatigue import Worn
@@ -127,11 +127,8 @@ class Scene:
     def _terms(self, entry: Communication) -> Iterable[Term]:
         prior, weight, measured = entry.prior, self.policy.weight(entry.name), self.measured
         place = measured.places.get(entry.name)
-        say, scale = 1.0, 1.0
-        if place is not None:
-            say = prior.weight / (prior.weight + int(measured.evidence[place]))
-            scale = measured.stated_scale
-        stated = weight * say * scale
+        judged, trusted = shares(entry, measured)
+        stated = weight * judged
         share, of = stated * prior.share, tuple(name for name in prior.of if name != "1")
         goodbyes = -stated * prior.opt_out * self.policy.opt_out_cost
         fatigue, novelty, response = self.worn.of(entry)
@@ -142,7 +139,7 @@ class Scene:
         if place is not None and self.effects is not None:
             found = self.effects.coefficients[place].tolist()
             for coefficient, of in zip(found, self.effects.terms, strict=True):
-                yield Term("measured", weight * (1.0 - say) * coefficient, tuple(of))
+                yield Term("measured", weight * trusted * coefficient, tuple(of))
         yield Term("cost", -entry.cost)
         yield Term("fatigue", -fatigue)
         yield Term("novelty", -novelty)

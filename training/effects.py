@@ -11,7 +11,13 @@ from features.stage import STAGES
 from models.effects import LEVELS, STATE, TERMS, EffectModels, terms_of
 from serving.records import ARMS, NO_CONTACT
 from training.decision_log import LoggedDecisions
-from training.effect_regression import Coefficients, Lottery, fit_effects
+from training.effect_regression import (
+    WILDEST,
+    Coefficients,
+    Lottery,
+    fit_effects,
+    odds_of_something,
+)
 from training.outcome_model import cross_fitted
 from training.placebo import REMEDY, NotRandomised, placebo
 
@@ -22,6 +28,11 @@ LEARNED_FROM: Final = ("uniform", "policy")
 # Below this the noise of a reward cannot be told from its mean, and all would be prior anyway.
 FEWEST_DECISIONS: Final = 100
 QUIETEST: Final = 0.05  # of the mean variance: no row may outweigh twenty others
+FEWEST_TO_DRAW: Final = 30  # rows for a line: fewer than ten a coefficient tell chance
+# Below these odds, as a logarithm, messages are held to do nothing: that must be six times as
+# likely as that they do something, since to hold so in vain costs a shop all that messages bring,
+# and to send in vain costs cents.
+DOUBT: Final = -float(np.log(6.0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,12 +96,17 @@ def learn_effects(
     terms = terms_of(kept.state, shape.state, shape.terms)
     nuisance = cross_fitted(replace(kept, state=np.hstack([kept.state, terms])), rng)
     excess = kept.reward - np.sum(kept.probabilities * nuisance, axis=1)
-    noise = _noise(excess, terms)
-    lottery = Lottery(kept.chosen, kept.probabilities, terms, excess, noise, kept.customer)
-    found = fit_effects(lottery, shape.levels)
-    scale = _stated_scale(kept, excess, noise)
-    models = _models(kept, terms, found, shape, scale)
-    return LearnedEffects(models, tuple(_notes(kept, models, found)))
+    lottery = Lottery(
+        kept.chosen, kept.probabilities, terms, excess, _noise(excess, terms), kept.customer
+    )
+    stated = _stated(kept, lottery)
+    silent = odds_of_something(lottery, shape.levels) < DOUBT and stated.odds < DOUBT
+    beyond = replace(lottery, excess=excess - stated.scale * _apart(kept, _prior(kept)))
+    found = fit_effects(beyond, shape.levels)
+    if silent:
+        found, stated = replace(found, values=np.zeros_like(found.values)), NONE_STATED
+    models = _models(kept, terms, found, shape, stated.scale)
+    return LearnedEffects(models, tuple(_notes(kept, models, found, silent)))
 
 
 def _lottery_rows(logged: LoggedDecisions) -> BoolArray:
@@ -145,19 +161,48 @@ def _noise(excess: FloatArray, terms: FloatArray) -> FloatArray:
     return np.asarray(np.sqrt(np.maximum(variance, least)))
 
 
-def _stated_scale(kept: LoggedDecisions, excess: FloatArray, noise: FloatArray) -> float:
-    """How much of what the catalog states came true, all communications together.
+@dataclass(frozen=True, slots=True)
+class _Stated:
+    """How much of what the catalog states came true.
 
-    One coefficient on the stated effects, from the same lottery. Before anything is seen it is
-    1, with a standard deviation of 1; it is never negative.
+    Attributes
+    ----------
+    scale : float
+        Of all stated effects together; 0 or more.
+    odds : float
+        How much likelier it is that something of it holds than that nothing does, as a logarithm.
     """
-    stated = np.nan_to_num(kept.prior)
-    row = np.arange(len(kept))
-    apart = stated[row, kept.chosen] - np.sum(kept.probabilities * stated, axis=1)
-    apart, seen = apart / noise, excess / noise
+
+    scale: float
+    odds: float
+
+
+NONE_STATED: Final = _Stated(0.0, -np.inf)
+
+
+def _stated(kept: LoggedDecisions, lottery: Lottery) -> _Stated:
+    """One coefficient on the stated effects, from the same lottery.
+
+    Either all of it is wrong, or it holds as stated, times a factor of 1 give or take 1. Before
+    anything is seen, the one is as likely as the other.
+    """
+    apart = _apart(kept, _prior(kept)) / lottery.noise
+    seen = np.clip(lottery.excess / lottery.noise, -WILDEST, WILDEST)
     inflation = max(float(np.mean(seen**2)), 1e-12)
-    top = float(apart @ seen) / inflation + 1.0
-    return max(0.0, top / (float(apart @ apart) / inflation + 1.0))
+    told, moment = float(apart @ apart) / inflation, float(apart @ seen) / inflation
+    factor = (moment + 1.0) / (told + 1.0)
+    odds = 0.5 * (factor * (moment + 1.0) - 1.0 - float(np.log1p(told)))
+    return _Stated(max(0.0, factor) / (1.0 + float(np.exp(-odds))), odds)
+
+
+def _prior(kept: LoggedDecisions) -> FloatArray:
+    return np.nan_to_num(kept.prior)
+
+
+def _apart(kept: LoggedDecisions, effects: FloatArray) -> FloatArray:
+    """What the effect of what was drawn is above the lottery's mean, shape (n,)."""
+    drawn = effects[np.arange(len(kept)), kept.chosen]
+    return np.asarray(drawn - np.sum(kept.probabilities * effects, axis=1))
 
 
 def _models(
@@ -165,13 +210,13 @@ def _models(
 ) -> EffectModels:
     stood = kept.probabilities[:, 1:] > 0
     effects = terms @ found.values.T
-    mean = _means(effects, stood)
-    means = {}
-    for place, stage in enumerate(STAGES):
-        here = kept.stage == place
-        if here.any():
-            of_stage = _means(effects[here], stood[here])
-            means[stage] = np.where(stood[here].any(axis=0), of_stage, mean)
+    levels = terms[:, : shape.levels]
+    mean = _usual(effects, levels, stood, np.zeros((len(found.values), shape.levels)))
+    means = {
+        stage: _usual(effects[here], levels[here], stood[here], mean)
+        for place, stage in enumerate(STAGES)
+        if (here := kept.stage == place).any()
+    }
     return EffectModels(
         names=kept.names[1:],
         state=shape.state,
@@ -185,10 +230,20 @@ def _models(
     )
 
 
-def _means(effects: FloatArray, stood: BoolArray) -> FloatArray:
-    """Mean effect on those who could have had each communication, shape (k,)."""
-    rows = np.maximum(stood.sum(axis=0), 1)
-    return np.asarray(np.sum(np.where(stood, effects, 0.0), axis=0) / rows)
+def _usual(
+    effects: FloatArray, levels: FloatArray, stood: BoolArray, otherwise: FloatArray
+) -> FloatArray:
+    """Line through the effects on those who could have had each, shape (k, n_levels).
+
+    What a communication usually does to customers whose orders are so large. With fewer rows than
+    `FEWEST_TO_DRAW`, what is known `otherwise`.
+    """
+    found = otherwise.copy()
+    for place in range(effects.shape[1]):
+        could = stood[:, place]
+        if could.sum() >= FEWEST_TO_DRAW:
+            found[place] = np.linalg.lstsq(levels[could], effects[could, place], rcond=1e-10)[0]
+    return found
 
 
 def _too_few(rows: int) -> str:
@@ -199,7 +254,9 @@ def _too_few(rows: int) -> str:
     )
 
 
-def _notes(kept: LoggedDecisions, models: EffectModels, found: Coefficients) -> list[str]:
+def _notes(
+    kept: LoggedDecisions, models: EffectModels, found: Coefficients, silent: bool
+) -> list[str]:
     sent = int((kept.chosen > 0).sum())
     lines = [
         f"Effects were learned from {len(kept):,} decisions drawn by lot about "
@@ -207,24 +264,27 @@ def _notes(kept: LoggedDecisions, models: EffectModels, found: Coefficients) -> 
         f"{NO_CONTACT}. All of it together says that {models.stated_scale:.0%} of what the catalog "
         "states came true."
     ]
-    if found.nothing:
+    if silent:
         lines.append(
-            "Effects: these decisions do not yet speak for any effect; until they do, what is "
-            "measured counts as none."
+            "Effects: had messages done what was stated, or anything of some size, these decisions "
+            "would show it; they do not, so until they do all effects count as none and silence "
+            "is best. Decisions drawn by lot go on and will tell."
         )
-    elif found.alike:
+    else:
         lines.append(
-            "Effects: beyond the size of the customer's orders, these decisions do not yet speak "
-            "for differences between customers."
+            f"Effects: that customers of the same orders differ in what messages do to them is "
+            f"{found.differ:.0%} likely."
         )
     for place, name in enumerate(models.names):
         stood = kept.probabilities[:, 1 + place] > 0
         x = terms_of(kept.state[stood], models.state, models.terms).mean(axis=0)
+        stated = models.stated_scale * float(np.mean(_prior(kept)[stood, 1 + place]))
+        mean = stated + float(models.coefficients[place] @ x)
         d = len(x)
         block = models.covariance[place * d : (place + 1) * d, place * d : (place + 1) * d]
         error = float(np.sqrt(max(0.0, x @ block @ x)))
         lines.append(
-            f"{name}: {models.mean[place]:+.2f} a message on average (standard error "
+            f"{name}: {mean:+.2f} a message on average (standard error "
             f"{error:.2f}), measured on {int(models.evidence[place]):,} decisions, "
             f"{int((kept.chosen == 1 + place).sum()):,} of them messages."
         )

@@ -35,19 +35,28 @@ PLACE: Final = {NO_CONTACT: 0} | {name: 1 + at for at, name in enumerate(COMMUNI
 
 @dataclass(frozen=True, slots=True)
 class Judge:
-    """True worth of choices for the customers who are judged by; silence is worth 0."""
+    """True worth of choices for the customers who are judged by; silence is worth 0.
+
+    Everybody's choices are judged by what the engine is after: the effect, less the cost, less
+    the price of one more message to those who got some lately.
+    """
 
     world: PilotWorld
 
     def gain(self, chosen: Int64Array) -> float:
-        """Mean true effect less cost; `chosen`, shape (n,), counts from 1, and 0 is silence."""
-        net = np.column_stack([np.zeros(len(chosen)), self.world.judged.value - self.world.cost])
+        """Mean net worth; `chosen`, shape (n,), counts from 1, and 0 is silence."""
+        net = np.column_stack([np.zeros(len(chosen)), self.net(self.world.judged.value)])
         return float(net[np.arange(len(chosen)), chosen].mean())
+
+    def net(self, effects: FloatArray) -> FloatArray:
+        """Net worth of effects, both of shape (n, k); all of them are marketing."""
+        tired = self.world.judged.state[:, STATE.index("recent_contacts")]
+        price = self.world.policy.fatigue.price * tired
+        return np.asarray(effects - self.world.cost - price[:, None])
 
     def best(self, effects: FloatArray) -> Int64Array:
         """Choice of the greatest net worth above zero, by effects of shape (n, k)."""
-        eligible = self.world.judged.eligible
-        net = np.where(eligible, effects - self.world.cost, -np.inf)
+        net = np.where(self.world.judged.eligible, self.net(effects), -np.inf)
         return np.asarray(np.argmax(np.column_stack([np.zeros(len(net)), net]), axis=1))
 
     def single(self, place: int) -> Int64Array:
@@ -193,11 +202,11 @@ def _measured_best(log: LoggedDecisions) -> int:
     for place in range(1, len(log.names)):
         could = log.probabilities[:, place] > 0
         got = log.chosen == place
-        if not got.any():
+        quiet = could & silent
+        if not got.any() or not quiet.any():
             gains.append(0.0)
             continue
         told = np.average(log.reward[got], weights=weight[got])
-        quiet = could & silent
         untold = np.average(log.reward[quiet], weights=weight[quiet])
         gains.append(float(could.mean() * (told - untold)))
     return int(np.argmax(gains))

@@ -11,7 +11,6 @@ from models.effects import (
     TERMS,
     DamagedEffects,
     EffectModels,
-    UnknownCommunication,
     from_tables,
     state_of,
     tables,
@@ -42,8 +41,8 @@ def models() -> EffectModels:
         coefficients=np.array([[1.0, 0.5], [0.25, -1.0]]),
         covariance=root @ root.T,
         evidence=np.array([100, 7]),
-        means={"active": np.array([1.5, 0.0])},
-        mean=np.array([1.0, -1.0]),
+        means={"active": np.array([[1.5, 0.5], [0.0, 0.25]])},
+        mean=np.array([[1.0, 0.0], [-1.0, 0.0]]),
         stated_scale=0.5,
     )
 
@@ -70,37 +69,24 @@ def test_terms_are_products() -> None:
     assert TERMS[:LEVELS] == ((), ("order_value",))
 
 
-def test_effect_is_its_parts_and_error_that_of_the_covariance(models: EffectModels) -> None:
-    state = np.array([10.0, 0.2])
-    effect, error, evidence = models.effect("a", state)
-    x = np.array([1.0, 2.0])
-    assert effect == 1.0 + 0.5 * 2.0
-    assert error == pytest.approx(np.sqrt(x @ models.covariance[:2, :2] @ x))
-    assert evidence == 100
-    assert models.parts("a", state) == (("1", 1.0), ("money * risk", 1.0))
-
-
-def test_error_of_a_difference_knows_what_two_effects_share(models: EffectModels) -> None:
-    state = np.array([10.0, 0.2])
-    value, error = models.difference("a", "b", state)
-    x = np.array([1.0, 2.0, -1.0, -2.0])
-    assert value == pytest.approx(2.0 - (0.25 - 2.0))
-    assert error == pytest.approx(np.sqrt(x @ models.covariance @ x))
-    assert models.difference("a", "a", state) == (0.0, 0.0)
-
-
-def test_all_effects_on_one_customer_are_each_of_them(models: EffectModels) -> None:
-    state = np.array([10.0, 0.2])
-    on = models.on(state, "active")
-    for place, name in enumerate(NAMES):
-        effect, error, _ = models.effect(name, state)
-        assert on.values[place] == pytest.approx(effect)
-        assert np.sqrt(on.covariance[place, place]) == pytest.approx(error)
-    spread = on.covariance[0, 0] + on.covariance[1, 1] - 2 * on.covariance[0, 1]
-    assert np.sqrt(spread) == pytest.approx(models.difference("a", "b", state)[1])
-    assert on.usual.tolist() == [1.5, 0.0]
-    assert models.on(state, "lapsed").usual.tolist() == [1.0, -1.0]
+def test_effects_are_lines_in_the_terms_and_errors_those_of_the_covariance(
+    models: EffectModels,
+) -> None:
+    on = models.on(np.array([10.0, 0.2]), "active")
+    x = np.array([1.0, 10.0 * 0.2])
+    assert on.values.tolist() == [1.0 + 0.5 * 2.0, 0.25 - 1.0 * 2.0]
+    both = np.kron(np.eye(2), x)
+    assert on.covariance == pytest.approx(both @ models.covariance @ both.T)
     assert (on.places, on.stated_scale) == ({"a": 0, "b": 1}, 0.5)
+    assert on.evidence.tolist() == [100, 7]
+
+
+def test_what_is_usual_in_a_stage_is_told_for_orders_as_large_as_the_customers(
+    models: EffectModels,
+) -> None:
+    state = np.array([10.0, 0.2])
+    assert models.on(state, "active").usual.tolist() == [1.5 + 0.5 * 2.0, 0.25 * 2.0]
+    assert models.on(state, "lapsed").usual.tolist() == [1.0, -1.0]  # no decision was made there
 
 
 def test_effects_come_back_to_the_last_digit(models: EffectModels) -> None:
@@ -110,18 +96,15 @@ def test_effects_come_back_to_the_last_digit(models: EffectModels) -> None:
     assert json.dumps(tables(from_tables(json.loads(text)))) == text
 
 
-def test_what_was_never_measured_is_named(models: EffectModels) -> None:
-    with pytest.raises(UnknownCommunication, match=r"'c': nothing was measured of it; .* a, b; "):
-        models.effect("c", np.zeros(2))
-
-
 @pytest.mark.parametrize(
     ("key", "value", "words"),
     [
         ("coefficients", [[1.0], [2.0]], r"coefficients has the shape \(2, 1\); must be \(2, 2\)"),
         ("covariance", [[1.0]], r"covariance has the shape \(1, 1\); must be \(4, 4\)"),
-        ("mean", [float("inf"), 0.0], "mean holds a number that is not finite"),
-        ("means", {"active": [0.0]}, r"mean of active has the shape \(1,\)"),
+        ("mean", [[float("inf")], [0.0]], "mean holds a number that is not finite"),
+        ("mean", [0.0, 0.0], r"mean has the shape \(2,\); must be \(2, 1\)"),
+        ("mean", [[0.0] * 3] * 2, r"mean has the shape \(2, 3\); must be \(2, 1\)"),
+        ("means", {"active": [0.0]}, r"mean of active has the shape \(1,\); must be \(2, 2\)"),
         ("terms", [[], ["luck"]], r"terms of unknown state variables \['luck'\]"),
         ("stated_scale", -1.0, "stated_scale -1.0; must be finite, 0 or more"),
         ("evidence", None, "train again with `nextbest train`"),
@@ -131,6 +114,8 @@ def test_damaged_effects_are_refused(
     models: EffectModels, key: str, value: object, words: str
 ) -> None:
     found = tables(models) | {key: value}
+    if key == "mean":
+        found["means"] = {}
     with pytest.raises(DamagedEffects, match=words):
         from_tables(found)
 

@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from training import effect_regression
-from training.effect_regression import Lottery, fit_effects
+from training.effect_regression import Lottery, fit_effects, odds_of_something
 
 FloatArray = NDArray[np.float64]
 
@@ -37,20 +37,23 @@ def test_with_much_data_the_truth_is_found() -> None:
     lottery = lottery_of(np.random.default_rng(1), 60_000, effects)
     found = fit_effects(lottery, 1)
     assert np.abs(found.values - effects).max() < 0.04
-    assert not found.nothing
-    assert not found.alike
+    assert found.differ > 0.99
 
 
 def test_without_shrinking_it_is_least_squares(monkeypatch: pytest.MonkeyPatch) -> None:
     """With spreads so wide that they say nothing, the closed form of weighted least squares."""
     monkeypatch.setattr(effect_regression, "SPREADS", (1e4,))
-    monkeypatch.setattr(effect_regression, "DOUBT", (-1e9, -1e9))
+    monkeypatch.setattr(effect_regression, "SIZES", (1e4,))
+    monkeypatch.setattr(effect_regression, "NOTHING", 1e4)
+    monkeypatch.setattr(effect_regression, "WILDEST", 1e4)
     lottery = lottery_of(np.random.default_rng(2), 400, np.array([[0.5, 0.3], [0.2, 0.1]]))
     lottery = replace(lottery, noise=np.linspace(0.5, 2.0, 400))
     got = (lottery.drawn[:, None] == [1, 2]) - lottery.probabilities[:, 1:]
     design = (got[:, :, None] * lottery.terms[:, None, :]).reshape(400, 4)
     expected = np.linalg.lstsq(
-        design / lottery.noise[:, None], lottery.excess / lottery.noise, rcond=None
+        design / np.sqrt(lottery.noise)[:, None],  # halfway between equal weights and the noise's
+        lottery.excess / np.sqrt(lottery.noise),
+        rcond=None,
     )[0]
     assert fit_effects(lottery, 1).values.ravel() == pytest.approx(expected, abs=1e-5)
 
@@ -84,3 +87,38 @@ def test_the_same_lottery_gives_the_same_bytes() -> None:
     one, two = fit_effects(lottery, 1), fit_effects(lottery, 1)
     assert one.values.tobytes() == two.values.tobytes()
     assert one.covariance.tobytes() == two.covariance.tobytes()
+
+
+def test_odds_are_the_closed_form_of_one_effect_of_one_size(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One message, one term: log N(z; 0, 1 + i s^2) - log N(z; 0, 1); i is the information."""
+    monkeypatch.setattr(effect_regression, "SPREADS", (0.1,))
+    monkeypatch.setattr(effect_regression, "EVEN", 1e9)
+    lottery = lottery_of(np.random.default_rng(7), 3_000, np.array([[0.1, 0.0]]))
+    apart = (lottery.drawn == 1) - lottery.probabilities[:, 1]
+    inflation = np.mean((apart * lottery.excess) ** 2) / np.mean(apart**2)
+    information = np.sum(apart**2) / inflation
+    moment = np.sum(apart * lottery.excess) / inflation
+    wide = information * 2 * (0.1 * np.sqrt(1.0)) ** 2  # what is shared, and what is its own
+    expected = 0.5 * (moment**2 / information * wide / (1 + wide) - np.log1p(wide))
+    assert odds_of_something(lottery, 1) == pytest.approx(expected, abs=1e-9)
+
+
+def test_odds_tell_effects_from_none() -> None:
+    """Ten messages to 20,000: some do a tenth of the noise, or none does anything."""
+    rng = np.random.default_rng(8)
+    some = rng.normal(0.0, 0.1, (10, 2)) * [1.0, 0.0]
+    told = [odds_of_something(lottery_of(rng, 20_000, some), 1) for _ in range(5)]
+    silent = [odds_of_something(lottery_of(rng, 20_000, 0 * some), 1) for _ in range(5)]
+    assert min(told) > 5
+    assert np.median(silent) < -1
+
+
+def test_a_few_wild_rows_do_not_say_what_messages_do() -> None:
+    lottery = lottery_of(np.random.default_rng(9), 5_000, np.array([[0.2, 0.0]]))
+    sent = np.flatnonzero(lottery.drawn == 1)[:3]
+    wild = lottery.excess.copy()
+    wild[sent] = 5_000.0
+    calm, shaken = fit_effects(lottery, 1), fit_effects(replace(lottery, excess=wild), 1)
+    assert abs(shaken.values[0, 0] - calm.values[0, 0]) < 0.05

@@ -56,21 +56,61 @@ def learned(log: LoggedDecisions):  # type: ignore[no-untyped-def]
 
 def test_effects_are_those_that_made_the_rewards() -> None:
     log = log_of(6_000)
+    log = replace(log, prior=np.zeros_like(log.prior))
     models = learned(log).models
     assert models.names == ("alpha", "zeta")  # what was never drawn is not there
     state = log.state.mean(axis=0)
     truth = 0.2 * state[PLACE["order_value"]]
-    effect, error, evidence = models.effect("alpha", state)
-    assert abs(effect - truth) < 2.5 * error
-    assert 0.02 * truth < error < 0.25 * truth
-    assert evidence == 6_000
-    none, its_error, _ = models.effect("zeta", state)
-    assert abs(none) < 2.5 * its_error
+    on = models.on(state, "active")
+    errors = np.sqrt(np.diag(on.covariance))
+    assert np.abs(on.values - [truth, 0.0]).tolist() < (2.5 * errors).tolist()
+    assert 0.02 * truth < errors[0] < 0.25 * truth
+    assert on.evidence.tolist() == [6_000, 6_000]
     # Twice the order, twice the effect.
     double = state.copy()
     double[PLACE["order_value"]] *= 2
-    assert models.effect("alpha", double)[0] > 1.5 * effect
+    assert models.on(double, "active").values[0] > 1.5 * on.values[0]
     assert set(models.means) == {"active", "lapsing"}
+
+
+def test_what_is_measured_stands_beside_what_came_true_of_what_was_stated() -> None:
+    """Stated twice too large, or not at all: the whole effect is the same."""
+    log = log_of(6_000)
+    value = log.state[:, PLACE["order_value"]]
+    state = log.state.mean(axis=0)
+    truth = 0.2 * state[PLACE["order_value"]]
+    for share in (0.0, 0.1, 0.2, 0.4):
+        prior = np.column_stack([np.zeros((6_000, 2)), share * value, np.full(6_000, np.nan)])
+        models = learned(replace(log, prior=prior)).models
+        stated = models.stated_scale * share * state[PLACE["order_value"]]
+        assert stated + models.on(state, "active").values[0] == pytest.approx(truth, rel=0.15)
+
+
+def test_where_ten_messages_do_nothing_silence_is_best_and_said_to_be() -> None:
+    """And where one of them does much, it is not."""
+    rng = np.random.default_rng(1)
+    n, kinds = 12_000, 10
+    for does, silent in ((0.0, True), (0.15, False)):
+        log = log_of(n)
+        value = log.state[:, PLACE["order_value"]]
+        probabilities = np.tile([2 / (kinds + 2), *[1 / (kinds + 2)] * kinds], (n, 1))
+        chosen = rng.choice(kinds + 1, n, p=probabilities[0])
+        reward = 0.3 * value * (1.0 + rng.normal(size=n)) + does * value * (chosen == 3)
+        log = replace(
+            log,
+            names=(NO_CONTACT, *(f"message {place}" for place in range(kinds))),
+            probabilities=probabilities,
+            chosen=chosen,
+            reward=reward,
+            prior=np.column_stack([np.zeros(n), *[0.1 * value] * kinds]),
+        )
+        found = learned(log)
+        words = (
+            "these decisions would show it; they do not, so until they do all effects count as none"
+        )
+        assert any(words in note for note in found.notes) == silent
+        assert (not found.models.coefficients.any()) == silent
+        assert (found.models.stated_scale == 0.0) == silent
 
 
 def test_stated_effects_are_measured_all_together() -> None:
@@ -109,7 +149,8 @@ def test_holdout_censored_and_certain_rows_teach_nothing() -> None:
     )
     again = learned(both).models
     assert again.evidence.tolist() == models.evidence.tolist()
-    assert np.abs(again.mean).max() < 20.0
+    average = log.state.mean(axis=0)
+    assert np.abs(again.on(average, "active").values).max() < 20.0
 
 
 def test_learning_twice_gives_the_same() -> None:
@@ -157,4 +198,5 @@ def test_where_nothing_works_next_to_nothing_is_left_of_what_was_stated() -> Non
     )
     models = learned(log).models
     assert models.stated_scale < 0.25
-    assert np.abs(models.mean).max() < 0.3
+    average = log.state.mean(axis=0)
+    assert np.abs(models.on(average, "active").values).max() < 0.3
