@@ -141,8 +141,8 @@ def _effects(rng: np.random.Generator) -> EffectModels:
         coefficients=rng.normal(0, 1, (len(names), width)),
         covariance=half @ half.T,
         evidence=np.array([400, 600]),
-        means={"active": np.array([0.5, 1.0])},
-        mean=np.array([0.4, 0.9]),
+        means={"active": np.array([[0.5], [1.0]])},
+        mean=np.array([[0.4], [0.9]]),
     )
 
 

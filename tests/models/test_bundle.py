@@ -201,7 +201,7 @@ def test_parts_of_effects_that_nobody_knows_are_refused(
         covariance=np.array([[0.5]]),
         evidence=np.array([100]),
         means={},
-        mean=np.array([2.0]),
+        mean=np.array([[2.0]]),
     )
     folder = tmp_path / write_bundle(replace(bundle, effects=one), tmp_path)
     assert load_bundle(folder, FEATURES).golden.predictions["effect of gift"] == (2.0,) * 64

@@ -166,7 +166,7 @@ def small_effects(ran, log) -> EffectModels:
         covariance=1e-12 * np.eye(k * d),
         evidence=np.full(k, 64_000),
         means={},
-        mean=effect.mean(axis=0),
+        mean=effect.mean(axis=0)[:, None],
         stated_scale=0.0,
     )
 

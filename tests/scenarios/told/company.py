@@ -102,7 +102,8 @@ def effects_of(measured: Mapping[str, Mapping[str, Any]]) -> EffectModels | None
     """Effects as a story says they were measured; None if it says nothing.
 
     Of each communication: `parts`, from products of state variables to currency units, the mean
-    effect `on_average`, its standard `error`, and the `decisions` that it was measured on.
+    effect `on_average`, its standard `error`, and the `decisions` that it was measured on. Nothing
+    of what the catalog states of any communication came true.
     """
     if not measured:
         return None
@@ -122,7 +123,8 @@ def effects_of(measured: Mapping[str, Mapping[str, Any]]) -> EffectModels | None
         covariance=covariance,
         evidence=np.array([measured[name]["decisions"] for name in names], dtype=np.int64),
         means={},
-        mean=np.array([float(measured[name]["on_average"]) for name in names]),
+        mean=np.array([[float(measured[name]["on_average"])] for name in names]),
+        stated_scale=0.0,
     )
 
 

@@ -48,7 +48,7 @@ def measured_by(engine: Engine, seed: int) -> Engine:
         covariance=root @ root.T,
         evidence=rng.integers(1, 2000, k),
         means={},
-        mean=rng.normal(size=k) * 0.5,
+        mean=rng.normal(size=(k, 2)) * [0.5, 0.02],
         stated_scale=float(rng.uniform(0.2, 1.5)),
     )
     weights = {name: float(rng.uniform(0.2, 3.0)) for name in NAMES[:2]}
@@ -109,8 +109,7 @@ def order_after(flip: Flip, value: float, scene: Scene) -> list[str]:
         place = scene.measured.places.get(entry.name)
         say = 1.0
         if place is not None:
-            evidence = int(scene.measured.evidence[place])
-            say = entry.prior.weight / (entry.prior.weight + evidence) * scene.measured.stated_scale
+            say = scene.measured.stated_scale
         _, _, response = scene.worn.of(entry)
         less = (flip.now - value) / (say * response * policy.opt_out_cost)
         entry = replace(entry, prior=replace(entry.prior, opt_out=entry.prior.opt_out + less))
