@@ -112,7 +112,7 @@ def fit_effects(lottery: Lottery, levels: int) -> Coefficients:
     k, d = lottery.probabilities.shape[1] - 1, lottery.terms.shape[1]
     found = _moments(_balanced(lottery), levels)
     believed = _believed(found, k, levels, d)
-    values = np.zeros(k * d)
+    values: FloatArray = np.zeros(k * d)
     for spreads, likely in believed.items():
         values += likely * (_posterior(found, _prior(spreads, k, levels, d)) @ found.moment)
     # The error is that of an estimate under spreads that are not too narrow. One part of it is
@@ -125,7 +125,7 @@ def fit_effects(lottery: Lottery, levels: int) -> Coefficients:
     meat = _clustered(errors, lottery.customer) / found.inflation**2 + np.linalg.inv(wide)
     maps = np.kron(np.eye(k), found.back)
     return Coefficients(
-        values=(maps @ values).reshape(k, d),
+        values=np.asarray((maps @ values).reshape(k, d)),
         covariance=maps @ inverse @ meat @ inverse @ maps.T,
         differ=sum(likely for (*_, a, b), likely in believed.items() if max(a, b) > NOTHING),
     )
@@ -272,25 +272,19 @@ def _believed(found: _Moments, k: int, levels: int, d: int) -> dict[Spreads, flo
     first = np.flatnonzero(np.tile(np.arange(d) < levels, k))
     small = replace(found, gram=found.gram[np.ix_(first, first)], moment=found.moment[first])
     sizes = {
-        (*pair, NOTHING, NOTHING): _evidence(
-            small, _prior((*pair, NOTHING, NOTHING), k, levels, levels)
-        )
-        for pair in product(SIZES, repeat=2)
+        (a, b): _evidence(small, _prior((a, b, NOTHING, NOTHING), k, levels, levels))
+        for a, b in product(SIZES, repeat=2)
     }
-    if d == levels:
-        return _shares(sizes)
-    top = max(sizes, key=lambda each: sizes[each])
-    differences = {
-        pair: _evidence(found, _prior((*top[:2], *pair), k, levels, d))
-        for pair in product(SPREADS, repeat=2)
-    }
-    differences[NOTHING, NOTHING] += np.log(ALIKE * len(differences))
-    return _shares(
-        {
-            (*size[:2], *pair): sizes[size] + differences[pair]
-            for size in sizes
-            for pair in differences
+    differences = {(NOTHING, NOTHING): 0.0}
+    if d > levels:
+        top = max(sizes, key=lambda each: sizes[each])
+        differences = {
+            (a, b): _evidence(found, _prior((*top, a, b), k, levels, d))
+            for a, b in product(SPREADS, repeat=2)
         }
+        differences[NOTHING, NOTHING] += float(np.log(ALIKE * len(differences)))
+    return _shares(
+        {(*size, *pair): sizes[size] + differences[pair] for size in sizes for pair in differences}
     )
 
 
