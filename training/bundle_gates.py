@@ -11,7 +11,7 @@ from models.bundle_files import GOLDEN_TOLERANCE
 from models.evaluation import Gate
 from models.forest import Forest
 from training.contest import FEWEST_TESTED
-from training.gates import MAY_SERVE
+from training.gates import BEATS, EQUALS, LOSES, MAY_SERVE, UNCLEAR
 
 # AUC of the loss-threshold attack. LightGBM with its defaults had .71 on 2,000 rows; .5 is luck.
 MOST_MEMBERSHIP: Final = 0.60
@@ -66,6 +66,14 @@ def data_gate(target: str, found: Measured | None) -> Gate:
     return Gate(name, both or simple, says)
 
 
+_VERBS: Final = {
+    BEATS: "beats",
+    EQUALS: "equals",
+    LOSES: "loses to",
+    UNCLEAR: "is not shown to be as good as",
+}
+
+
 def baseline_gate(target: str, found: Measured | None) -> Gate:
     """Whether LightGBM serves only where it beats or equals the best baseline."""
     name = f"{target}: best baseline"
@@ -75,11 +83,9 @@ def baseline_gate(target: str, found: Measured | None) -> Gate:
         few = f"untested: {found.rows:,} rows are too few to compare on"
         says = few if found.rows < FEWEST_TESTED else "the best of them"
         return Gate(name, True, f"{found.model} serves, {says}")
-    return Gate(
-        name,
-        found.verdict in MAY_SERVE,
-        f"LightGBM serves; it {found.verdict or 'was not compared with'} the best baseline",
-    )
+    verb = _VERBS.get(found.verdict, "was not compared with")
+    says = f"LightGBM serves; it {verb} the best baseline"
+    return Gate(name, found.verdict in MAY_SERVE, says)
 
 
 def membership_gate(target: str, found: Measured | None) -> Gate:

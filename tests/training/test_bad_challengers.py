@@ -221,7 +221,12 @@ def test_the_gate_of_the_membership(found: Measured | None, passed: bool, says: 
         (SERVES, True, "LightGBM serves; it beats the best baseline"),
         (replace(SERVES, verdict="equals"), True, "LightGBM serves; it equals"),
         (replace(SERVES, verdict="loses"), False, "LightGBM serves; it loses"),
-        (replace(SERVES, verdict="unclear"), False, "LightGBM serves; it unclear"),
+        (replace(SERVES, verdict=""), False, "LightGBM serves; it was not compared with the best"),
+        (
+            replace(SERVES, verdict="unclear"),
+            False,
+            "LightGBM serves; it is not shown to be as good as",
+        ),
         (replace(SERVES, model="logistic", rows=90), True, "logistic serves, the best of them"),
         (replace(SERVES, model="recency"), True, "recency serves, untested: 9 rows are too few to"),
         (None, False, "the bundle does not say"),
