@@ -11,7 +11,7 @@ from lines import Line
 from numpy.typing import NDArray
 
 from features.stage import STAGES
-from models.effects import STATE, EffectModels
+from models.effects import NOTHING_MEASURED, STATE, EffectModels
 from serving.arbitration import NOT_SENT, ranked, weigh
 from serving.fatigue import Worn
 from serving.records import NO_CONTACT
@@ -30,7 +30,35 @@ LARGE: Final = 20_000
 LARGE_SEEDS: Final = 10
 SMALL: Final = 500
 SMALL_SEEDS: Final = 20
+MINE: Final = "as shipped"
+HALF: Final = "half of all, sorted by what they are worth as shipped"
+# Which customers come first matters where not all can be sent to; everybody in a sorted list gets
+# the message that did most on average among those they may have.
+ABOVE: Final = (
+    "best single, as measured",
+    "best single, known beforehand",
+    "half of all, sorted by risk",
+    "half of all, sorted by response",
+)
 PLACE: Final = {NO_CONTACT: 0} | {name: 1 + at for at, name in enumerate(COMMUNICATIONS)}
+
+
+@dataclass(frozen=True, slots=True)
+class Shipped:
+    """What the engine chooses for the customers who are judged by; arrays of shape (n,).
+
+    Attributes
+    ----------
+    chosen, start : ndarray of int64
+        What is sent, and the best single communication of the stage that it started from;
+        counted from 1, 0 is silence.
+    net : ndarray of float64
+        What the engine believes that `chosen` is worth.
+    """
+
+    chosen: Int64Array
+    start: Int64Array
+    net: FloatArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +103,11 @@ def pilots() -> Iterator[Line]:
     yield from _nothing(judge)
 
 
-def shipped(judge: Judge, models: EffectModels | None) -> tuple[Int64Array, Int64Array]:
-    """What the engine's arbitration chooses, and the best single communication it starts from."""
+def shipped(judge: Judge, models: EffectModels | None) -> Shipped:
+    """What the engine's arbitration does with what was learned; None: nothing was."""
     world = judge.world
     chosen, start = np.zeros((2, len(world.judged)), dtype=np.int64)
+    net = np.zeros(len(world.judged))
     tired = STATE.index("recent_contacts")
     for row in range(len(world.judged)):
         allowed = [
@@ -88,17 +117,16 @@ def shipped(judge: Judge, models: EffectModels | None) -> tuple[Int64Array, Int6
         ]
         state = world.judged.state[row]
         fatigue = world.policy.fatigue.price * float(state[tired])
-        told = world.judged.expectations[row]
-        given = (told, Worn(fatigue), world.policy)
-        if models is None:
-            chosen[row] = start[row] = PLACE[ranked(allowed, *given)[0].communication]
-            continue
-        measured = models.on(state, STAGES[world.judged.stage[row]])
-        chosen[row] = PLACE[ranked(allowed, *given, measured)[0].communication]
+        given = (world.judged.expectations[row], Worn(fatigue), world.policy)
+        measured = NOTHING_MEASURED
+        if models is not None:
+            measured = models.on(state, STAGES[world.judged.stage[row]])
+        best = ranked(allowed, *given, measured)[0]
+        chosen[row], net[row] = PLACE[best.communication], best.expected_net
         weighed = [NOT_SENT, *(weigh(entry, *given, measured) for entry in allowed)]
         first = max(weighed, key=lambda one: one.usual_net)
         start[row] = PLACE[first.candidate.communication]
-    return chosen, start
+    return Shipped(chosen, start, net)
 
 
 def learned(log: LoggedDecisions, seed: int) -> EffectModels | None:
@@ -112,24 +140,31 @@ def _large(judge: Judge, best: float, everything: float) -> Iterator[Line]:
     found: dict[str, list[float]] = {}
     for seed in range(1, LARGE_SEEDS + 1):
         log = draw_pilot(judge.world, LARGE, np.random.default_rng(seed))
-        chosen, start = shipped(judge, learned(log, seed))
+        ours = shipped(judge, learned(log, seed))
+        half, as_many = len(ours.net) // 2, int(np.sum(ours.chosen > 0))
+        best_mean = judge.best(RIVALS["mean effects, argmax"](log, judge.world))
+        risk, response = (
+            judge.world.judged.state[:, STATE.index(name)]
+            for name in ("churn_risk", "repurchase_likelihood")
+        )
         choices = {
-            "as shipped": chosen,
-            "best single of the stage, with the same knowledge": start,
+            MINE: ours.chosen,
+            HALF: _to_the_highest(ours.net, half, ours.chosen),
+            "best single of the stage, with the same knowledge": ours.start,
             "best single, as measured": judge.single(_measured_best(log)),
-            "sorted by risk": _sorted_by(judge, chosen, log, STATE.index("churn_risk")),
-            "sorted by response": _sorted_by(
-                judge, chosen, log, STATE.index("repurchase_likelihood")
-            ),
+            "half of all, sorted by risk": _to_the_highest(risk, half, best_mean),
+            "half of all, sorted by response": _to_the_highest(response, half, best_mean),
+            "as many, sorted by risk": _to_the_highest(risk, as_many, best_mean),
+            "as many, sorted by response": _to_the_highest(response, as_many, best_mean),
         }
         choices |= {name: judge.best(learn(log, judge.world)) for name, learn in RIVALS.items()}
         for name, choice in choices.items():
             found.setdefault(name, []).append(judge.gain(choice) / best)
     truly_best = max(judge.gain(judge.single(place)) for place in range(len(COMMUNICATIONS)))
     found["best single, known beforehand"] = [truly_best / best] * LARGE_SEEDS
-    mine = found.pop("as shipped")
+    mine = found.pop(MINE)
     about = (
-        f"mean of {LARGE_SEEDS} pilots; true effects less cost on {JUDGED:,} looks at other "
+        f"mean of {LARGE_SEEDS} pilots; true net worth on {JUDGED:,} looks at other "
         f"people; the best on the same features gains {best:.3f} a look, "
         f"{best / everything:.2f} of what a full-information oracle would"
     )
@@ -137,8 +172,9 @@ def _large(judge: Judge, best: float, everything: float) -> Iterator[Line]:
         BENCH, f"pilot of {LARGE:,}: as shipped", "share of the best gain on the same features",
         float(np.mean(mine)), 0.55, True, min(mine), max(mine), note=about,
     )  # fmt: skip
-    for name in ("best single, known beforehand", "sorted by risk", "sorted by response"):
-        wins = int(np.sum(np.array(mine) > np.array(found[name])))
+    for name in ABOVE:
+        ours_here = np.array(found[HALF] if name.startswith("half") else mine)
+        wins = int(np.sum(ours_here > np.array(found[name])))
         yield Line(
             BENCH, f"pilot of {LARGE:,}: above {name}", f"of {LARGE_SEEDS} pilots", wins, 9,
             peer=name, peer_value=float(np.mean(found[name])),
@@ -156,9 +192,9 @@ def _small(judge: Judge, everything: float) -> Iterator[Line]:
     rows = []
     for seed in range(1, SMALL_SEEDS + 1):
         log = draw_pilot(judge.world, SMALL, np.random.default_rng(100 + seed))
-        chosen, start = shipped(judge, learned(log, seed))
+        ours = shipped(judge, learned(log, seed))
         measured = judge.gain(judge.single(_measured_best(log)))
-        rows.append((judge.gain(chosen), judge.gain(start), measured))
+        rows.append((judge.gain(ours.chosen), judge.gain(ours.start), measured))
     mine, starts, measured_best = np.array(rows).T / everything
     known = max(judge.gain(judge.single(place)) for place in range(len(COMMUNICATIONS)))
     peers = {
@@ -183,13 +219,12 @@ def _nothing(judge: Judge) -> Iterator[Line]:
     shares = []
     for seed in range(1, LARGE_SEEDS + 1):
         log = draw_pilot(judge.world, LARGE, np.random.default_rng(200 + seed), works=False)
-        chosen, _ = shipped(judge, learned(log, seed))
-        shares.append(float(np.mean(chosen > 0)))
-    silent, _ = shipped(judge, None)
+        shares.append(float(np.mean(shipped(judge, learned(log, seed)).chosen > 0)))
+    before = shipped(judge, None).chosen
     yield Line(
         BENCH, f"pilot of {LARGE:,} without any effect", "share contacted", float(np.mean(shares)),
         0.01, False, min(shares), max(shares), "what the catalog states, before the pilot",
-        float(np.mean(silent > 0)),
+        float(np.mean(before > 0)),
         f"mean of {LARGE_SEEDS} pilots; marketing only, exploration left out",
     )  # fmt: skip
 
@@ -212,15 +247,9 @@ def _measured_best(log: LoggedDecisions) -> int:
     return int(np.argmax(gains))
 
 
-def _sorted_by(judge: Judge, mine: Int64Array, log: LoggedDecisions, column: int) -> Int64Array:
-    """As many contacts as the shipped policy makes, to the highest by one score.
-
-    Everybody gets the communication that did most on average among those they may have.
-    """
-    means = RIVALS["mean effects, argmax"](log, judge.world)
-    net = np.where(judge.world.judged.eligible, means, -np.inf)
-    order = np.argsort(-judge.world.judged.state[:, column], kind="stable")
-    chosen = np.zeros(len(mine), dtype=np.int64)
-    top = order[: int(np.sum(mine > 0))]
-    chosen[top] = np.argmax(net[top], axis=1) + 1
+def _to_the_highest(score: FloatArray, most: int, choice: Int64Array) -> Int64Array:
+    """`choice` for the `most` people of the highest score, and silence for the others."""
+    chosen = np.zeros_like(choice)
+    top = np.argsort(-score, kind="stable")[:most]
+    chosen[top] = choice[top]
     return chosen
