@@ -272,8 +272,8 @@ def _notes(
         )
     else:
         lines.append(
-            f"Effects: that customers of the same orders differ in what messages do to them is "
-            f"{found.differ:.0%} likely."
+            "Effects: that a message does something else to customers whose orders are equally "
+            f"large is {found.differ:.0%} likely."
         )
     for place, name in enumerate(models.names):
         stood = kept.probabilities[:, 1 + place] > 0
