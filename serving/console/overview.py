@@ -239,8 +239,8 @@ def cart_hours(customer_id: str, looking: Looking) -> float:
 KINDS: Final = (
     Kind(
         "promoter",
-        "A loyal promoter, asked for a referral",
-        "somebody who would recommend us, and to whom that is worth a question",
+        "A loyal promoter, spoken to as one",
+        "somebody who would recommend us, and a message for advocates that is worth sending",
         _asked_to_refer,
         _by_net,
     ),
