@@ -103,6 +103,17 @@ def test_the_demo_answers_and_ends_all_it_started(tmp_path: Path) -> None:
     assert "The models are there already" in said
     assert '"fallback": false' in out
 
+    told_to_end = started(*arguments)
+    assert told_to_end.stdout is not None
+    for line in told_to_end.stdout:
+        if line == "}\n":
+            break
+    assert processes_of(tmp_path / "home") != []
+    told_to_end.send_signal(signal.SIGTERM)
+    told_to_end.communicate(timeout=60)
+    assert told_to_end.returncode == 128 + signal.SIGTERM
+    assert processes_of(tmp_path / "home") == []
+
 
 def processes_of(home: Path) -> list[str]:
     """Processes that still serve this home, seen by their environment."""

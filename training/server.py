@@ -20,6 +20,8 @@ HOST: Final = "127.0.0.1"
 # A first start compiles the kernel, which takes 15 s on two busy cores.
 READY_SECONDS: Final = 90.0
 STOP_SECONDS: Final = 10.0
+# Told to end, or left by its terminal: the service must not outlive us. SIGINT is Python's own.
+ENDING: Final = (signal.SIGTERM, signal.SIGHUP)
 
 
 class PortTaken(ValueError):
@@ -91,6 +93,7 @@ def running(home: Home, port: int, log: Path) -> Iterator[str]:
         If it is not ready in time; the message names its log.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
+    before = {each: signal.signal(each, _leave) for each in ENDING}
     with log.open("wb") as output:
         process = subprocess.Popen(
             serving_command(port),
@@ -107,9 +110,17 @@ def running(home: Home, port: int, log: Path) -> Iterator[str]:
         yield address
     finally:
         # A second Ctrl-C must not leave half of the group running.
-        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        before |= {signal.SIGINT: signal.getsignal(signal.SIGINT)}
+        for each in before:
+            signal.signal(each, signal.SIG_IGN)
         _stop(process)
-        signal.signal(signal.SIGINT, before)
+        for each, handler in before.items():
+            signal.signal(each, handler)
+
+
+def _leave(number: int, _: object) -> None:
+    """End as a command that was told to end, on the way out of all blocks."""
+    sys.exit(128 + number)
 
 
 def _wait_until_ready(process: subprocess.Popen[bytes], address: str, log: Path) -> None:

@@ -32,11 +32,14 @@ SMALL: Final = 500
 SMALL_SEEDS: Final = 20
 MINE: Final = "as shipped"
 HALF: Final = "half of all, sorted by what they are worth as shipped"
-# Which customers come first matters where not all can be sent to; everybody in a sorted list gets
-# the message that did most on average among those they may have.
+# Which customers come first matters where not all can be sent to. Those of a sorted list get one
+# message, the best as measured, as lists are used; or each the message that did most on average
+# among those they may have, which is a policy of its own.
 ABOVE: Final = (
     "best single, as measured",
     "best single, known beforehand",
+    "half of all by risk, best single",
+    "half of all by response, best single",
     "half of all, sorted by risk",
     "half of all, sorted by response",
 )
@@ -142,6 +145,7 @@ def _large(judge: Judge, best: float, everything: float) -> Iterator[Line]:
         log = draw_pilot(judge.world, LARGE, np.random.default_rng(seed))
         ours = shipped(judge, learned(log, seed))
         half, as_many = len(ours.net) // 2, int(np.sum(ours.chosen > 0))
+        single = judge.single(_measured_best(log))
         best_mean = judge.best(RIVALS["mean effects, argmax"](log, judge.world))
         risk, response = (
             judge.world.judged.state[:, STATE.index(name)]
@@ -151,7 +155,9 @@ def _large(judge: Judge, best: float, everything: float) -> Iterator[Line]:
             MINE: ours.chosen,
             HALF: _to_the_highest(ours.net, half, ours.chosen),
             "best single of the stage, with the same knowledge": ours.start,
-            "best single, as measured": judge.single(_measured_best(log)),
+            "best single, as measured": single,
+            "half of all by risk, best single": _to_the_highest(risk, half, single),
+            "half of all by response, best single": _to_the_highest(response, half, single),
             "half of all, sorted by risk": _to_the_highest(risk, half, best_mean),
             "half of all, sorted by response": _to_the_highest(response, half, best_mean),
             "as many, sorted by risk": _to_the_highest(risk, as_many, best_mean),
