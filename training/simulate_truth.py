@@ -271,7 +271,7 @@ def _ways(mine: Decided) -> Iterator[Way]:
     worth = [float(mine.value[n, one].mean()) for one in singles]
     top = int(np.argmax(worth))
     yield _way(f"best single for all, known beforehand ({NAMES[top]})", singles[top], mine)
-    yield _way("as many contacts, sorted by churn risk", _by_risk(mine, best), mine)
+    yield _way("as many contacts by churn risk, best message known", _by_risk(mine, best), mine)
     greatest = np.argmax(np.where(allowed, mine.value, -np.inf), axis=1)
     yield _way("who knows the truth", greatest, mine)
 

@@ -95,7 +95,7 @@ def test_the_truth_orders_the_ways_to_choose(found) -> None:
     assert value["silence"] == 0.0
     assert value["who knows the truth"] == max(value.values()) > 0
     contacts = {one.name: one.contacts for one in found.ways}
-    assert contacts["as many contacts, sorted by churn risk"] <= (
+    assert contacts["as many contacts by churn risk, best message known"] <= (
         contacts["the same without exploration"] + 1e-12
     )
 
