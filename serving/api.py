@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from features.home import Home
-from serving import answer_schemas, health_calls, schemas, view_calls
+from serving import answer_schemas, health_calls, schemas, view_calls, view_schemas
 from serving.batch_calls import decide_batch
 from serving.console.overview import Lookout
 from serving.console.pages import Console
@@ -185,15 +185,14 @@ def add_views(app: FastAPI) -> None:
         "/v1/customers/{customer_id}",
         operation_id="customer",
         summary="Profile, stage, flags and scores of a customer",
-        responses=answer_of(answer_schemas.CustomerAnswer, "As seen now.")
-        | failures(401, 404, 422),
+        responses=answer_of(view_schemas.CustomerAnswer, "As seen now.") | failures(401, 404, 422),
         openapi_extra=of_customer,
     )(view_calls.customer)
     app.get(
         "/v1/customers/{customer_id}/explanation",
         operation_id="explanation",
         summary="What would be answered now and why; nothing is logged",
-        responses=answer_of(answer_schemas.ExplanationAnswer, "Decision, reasons and features.")
+        responses=answer_of(view_schemas.ExplanationAnswer, "Decision, reasons and features.")
         | failures(401, 404, 422),
         openapi_extra=of_customer,
     )(view_calls.explanation)
@@ -201,7 +200,7 @@ def add_views(app: FastAPI) -> None:
         "/v1/customers/{customer_id}/what-if",
         operation_id="what_if",
         summary="What the models would say if some features were different; nothing is logged",
-        responses=answer_of(answer_schemas.WhatIfAnswer, "Scores and reasons, now and then.")
+        responses=answer_of(view_schemas.WhatIfAnswer, "Scores and reasons, now and then.")
         | failures(400, 401, 404, 413, 415, 422),
         openapi_extra=body_schema(schemas.WhatIfRequest) | of_customer,
     )(view_calls.what_if)
@@ -209,13 +208,13 @@ def add_views(app: FastAPI) -> None:
         "/v1/communications",
         operation_id="communications",
         summary="The catalog in service",
-        responses=answer_of(answer_schemas.CommunicationsAnswer, "Every entry.") | failures(401),
+        responses=answer_of(view_schemas.CommunicationsAnswer, "Every entry.") | failures(401),
     )(view_calls.communications)
     app.get(
         "/v1/models",
         operation_id="models",
         summary="The bundle in service, its test, and what served before",
-        responses=answer_of(answer_schemas.ModelsAnswer, "One bundle serves at a time.")
+        responses=answer_of(view_schemas.ModelsAnswer, "One bundle serves at a time.")
         | failures(401),
     )(view_calls.models)
     app.get(

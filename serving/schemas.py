@@ -1,4 +1,4 @@
-"""The shapes on the wire that callers send; what they receive is in `serving.answer_schemas`."""
+"""The shapes on the wire that callers send; answers are in `answer_schemas` and `view_schemas`."""
 
 from typing import Annotated, Final, Literal
 

@@ -13,7 +13,7 @@ from features.definitions import FEATURES
 from features.home import Home
 from features.signals import DAY
 from models.bundle import Bundle
-from serving import answer_schemas
+from serving import view_schemas
 from serving.api import create_app
 from serving.settings import Settings
 from serving.store import Store
@@ -72,7 +72,7 @@ def shown(response: httpx.Response, model: Any) -> dict[str, Any]:
 
 
 def test_a_profile(ask: Ask, store: Store) -> None:
-    found = shown(ask("/v1/customers/C-lapsing"), answer_schemas.CustomerAnswer)
+    found = shown(ask("/v1/customers/C-lapsing"), view_schemas.CustomerAnswer)
     assert (found["stage"], found["note"]) == ("lapsing", "")
     assert found["scores"]["churn_risk"]["value"] == 0.3
     assert found["signals"] == {
@@ -92,7 +92,7 @@ def test_a_profile(ask: Ask, store: Store) -> None:
 
 
 def test_an_explanation_says_what_a_decision_would(ask: Ask, store: Store) -> None:
-    found = shown(ask("/v1/customers/C-lapsing/explanation"), answer_schemas.ExplanationAnswer)
+    found = shown(ask("/v1/customers/C-lapsing/explanation"), view_schemas.ExplanationAnswer)
     assert found["decision"]["decision_id"] == ""
     assert found["decision"]["stage"] == "lapsing"
     values = {feature["name"]: feature["value"] for feature in found["features"]}
@@ -119,11 +119,11 @@ def test_an_objector_is_never_scored(
         pytest.fail("a score of an objector was computed")
 
     monkeypatch.setattr(Bundle, "expect", scored)
-    profile = shown(ask("/v1/customers/C-lapsing"), answer_schemas.CustomerAnswer)
+    profile = shown(ask("/v1/customers/C-lapsing"), view_schemas.CustomerAnswer)
     assert (profile["scores"], profile["objected"]) == ({}, True)
     assert "objector" in profile["flags"]
     assert "an objection to marketing is on record" in profile["note"]
-    explained = shown(ask("/v1/customers/C-lapsing/explanation"), answer_schemas.ExplanationAnswer)
+    explained = shown(ask("/v1/customers/C-lapsing/explanation"), view_schemas.ExplanationAnswer)
     assert explained["features"] == []
     decision = ask("/v1/customers/C-lapsing/decision").json()
     assert (decision["scores"], decision["fallback"]) == ({}, False)
@@ -139,7 +139,7 @@ def test_nobody_is_not_found(ask: Ask, rest: str) -> None:
 
 
 def test_the_catalog_is_shown_whole(ask: Ask, app: FastAPI) -> None:
-    found = shown(ask("/v1/communications"), answer_schemas.CommunicationsAnswer)
+    found = shown(ask("/v1/communications"), view_schemas.CommunicationsAnswer)
     catalog = app.state.service.champion.last.engine.catalog
     names = [entry["communication"] for entry in found["communications"]]
     assert names == list(catalog.communications)
@@ -148,7 +148,7 @@ def test_the_catalog_is_shown_whole(ask: Ask, app: FastAPI) -> None:
 
 
 def test_the_models_are_shown_with_their_history(ask: Ask, store: Store) -> None:
-    found = shown(ask("/v1/models"), answer_schemas.ModelsAnswer)
+    found = shown(ask("/v1/models"), view_schemas.ModelsAnswer)
     assert found["bundle"] == f"sha256:{store.champion()}"
     assert found["as_of"] == "2026-11-01T00:00:00Z"
     assert found["targets"][0]["base_rate"] == 0.3
@@ -156,7 +156,7 @@ def test_the_models_are_shown_with_their_history(ask: Ask, store: Store) -> None
         (found["bundle"], "promoted")
     ]
     store.set_champion("ab" * 32)
-    later = shown(ask("/v1/models"), answer_schemas.ModelsAnswer)
+    later = shown(ask("/v1/models"), view_schemas.ModelsAnswer)
     assert later["bundle"] == found["bundle"]  # what cannot be read does not replace what serves
     assert [past["bundle"][7:11] for past in later["history"]][1:] == ["abab"]
 

@@ -13,7 +13,7 @@ from fastapi import FastAPI
 from features.definitions import FEATURES
 from features.history import History
 from features.home import Home
-from serving import answer_schemas
+from serving import answer_schemas, view_schemas
 from serving.api import create_app
 from serving.settings import Settings
 from serving.store import Store
@@ -64,7 +64,7 @@ def scored(trained: Trained, ask: Ask) -> str:
 
 
 def test_what_can_be_changed_is_said_and_nothing_more(ask: Ask, scored: str) -> None:
-    found = answer_schemas.WhatIfAnswer.model_validate(ask(scored, changes={}).json())
+    found = view_schemas.WhatIfAnswer.model_validate(ask(scored, changes={}).json())
     by_name = {feature.name: feature for feature in FEATURES.features}
     assert found.changes == []
     assert {lever.feature for lever in found.can_change} <= {
@@ -83,7 +83,7 @@ def test_a_change_brings_along_what_follows(ask: Ask, scored: str) -> None:
     before = ask(scored, changes={}).json()
     lever = next(one for one in before["can_change"] if one["feature"] == "emails_sent_28d")
     wanted = lever["value"] + (1 if lever["value"] < lever["high"] else -1)
-    found = answer_schemas.WhatIfAnswer.model_validate(
+    found = view_schemas.WhatIfAnswer.model_validate(
         ask(scored, changes={"emails_sent_28d": wanted}).json()
     )
     moved = {move.feature: move for move in found.changes}
