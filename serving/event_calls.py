@@ -9,7 +9,8 @@ from starlette.responses import Response
 
 from serving import schemas
 from serving.answer import Json, time_text
-from serving.events import Arrival, moment_of, read_item, scaled
+from serving.event_cells import moment_of, scaled
+from serving.events import Arrival, read_item
 from serving.inbox import ACCEPTED, STATUSES, Verdict
 from serving.outcome_kinds import WITHDRAW
 from serving.outcomes import ImpossibleOutcome, Kept, Outcome, Report, UnknownDecision

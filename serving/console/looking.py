@@ -8,7 +8,7 @@ from typing import Final, NotRequired, TypedDict, cast
 from serving.answer import Surroundings, answer, money
 from serving.desk import Question, is_offered, ready_to_choose
 from serving.engine import Engine
-from serving.events import moment_of
+from serving.event_cells import moment_of
 from serving.records import Decision
 from serving.store import Store
 

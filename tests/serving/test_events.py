@@ -14,17 +14,8 @@ from features.home import About, Home
 from features.intake.checks import checks
 from features.intake.ingest import IntakeRules, ingest
 from features.signals import ABSENT, DAY, HOUR, MINUTE, SECOND, code
-from serving.events import (
-    LONGEST_ITEM,
-    Arrival,
-    Item,
-    PutAside,
-    Received,
-    Silent,
-    moment_of,
-    read_item,
-    scaled,
-)
+from serving.event_cells import moment_of, scaled
+from serving.events import LONGEST_ITEM, Arrival, Item, PutAside, Received, Silent, read_item
 from serving.wire import parsed
 
 NOON = 1_793_534_400_000_000  # 2026-11-01T12:00:00Z
