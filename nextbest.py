@@ -624,7 +624,7 @@ def catalog_check(
     """Name every mistake of a catalog, by entry and key."""
     from serving.catalog_check import check_catalog
 
-    found = check_catalog(file or Home(home).catalog)
+    found = check_catalog(file or Home(home).catalog, time.time_ns() // 1000)
     show(found.lines(), found.record(), as_json)
     if found.mistakes:
         raise typer.Exit(1)

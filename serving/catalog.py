@@ -21,6 +21,7 @@ from serving.catalog_keys import (
     factors_of,
     line_of,
     number_or_zero,
+    share_of,
     source_of,
     stages_of,
     truth_or,
@@ -319,7 +320,7 @@ class _Reader:
         source = self.take(lambda: source_of(prior), "")
         reviewed = self.take(lambda: truth_or(prior, "reviewed", True), False)
         return Prior(
-            share=self.take(lambda: prior.number("share", -1000, 1000), 0.0),
+            share=self.take(lambda: share_of(prior), 0.0),
             share_sd=self.take(lambda: prior.number("share_sd", 0, 1000), 0.0),
             of=self.take(lambda: factors_of(prior), ("1",)),
             opt_out=self.take(lambda: number_or_zero(prior, "opt_out", 1), 0.0),

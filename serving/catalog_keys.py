@@ -102,7 +102,7 @@ def condition_of(entry: Table, text: str, names: Collection[str]) -> Condition:
         )
     feature, op, number, unless = parts.groups()
     if feature not in names:
-        hint = did_you_mean(feature, names) or "; `nextbest features` lists them all"
+        hint = did_you_mean(feature, names) or "; `nextbest features dictionary` lists them all"
         raise entry.wrong(f"where '{text}': unknown feature '{feature}'{hint}")
     stages = tuple(re.split(r"\s+or\s+", unless)) if unless else ()
     for stage in stages:
@@ -225,6 +225,18 @@ def source_of(prior: Table) -> str:
     if not isinstance(source, str):
         raise prior.wrong(f"source {as_written(source)}; must be a text in quotation marks")
     return source.strip()
+
+
+def share_of(prior: Table) -> float:
+    """What part of its factors the effect is; money where the factor is one unit of it."""
+    share = prior.number("share", -1000, 1000)
+    is_money = prior.values.get("of") == "1"
+    if abs(share) > 1 and not is_money:
+        raise prior.wrong(
+            f"share {share:g}; a part of a margin lies between -1 and 1; for {share:g} % write "
+            f'{share / 100:g}, and for an amount of money of = "1"'
+        )
+    return share
 
 
 def factors_of(prior: Table) -> tuple[str, ...]:

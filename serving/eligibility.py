@@ -63,7 +63,7 @@ def _obstacles(
     entry = standing.entry
     yield from standing.lacking
     if entry.dated:
-        yield from _obstacles_of_dates(entry, customer.as_of)
+        yield from out_of_dates(entry, customer.as_of)
     yield from standing.journey
     if entry.moment is not None:
         yield from obstacles_of_moment(entry, customer.last_at, customer.as_of)
@@ -137,7 +137,8 @@ def unready(entry: Communication) -> Iterator[Obstacle]:
         yield Obstacle("no_terms", change)
 
 
-def _obstacles_of_dates(entry: Communication, as_of: int) -> Iterator[Obstacle]:
+def out_of_dates(entry: Communication, as_of: int) -> Iterator[Obstacle]:
+    """What of its first and its last day is in the way at a moment."""
     if entry.valid_from is not None and as_of < entry.valid_from:
         yield Obstacle("dates", phrase("it is {day}", day=_day(entry.valid_from)), entry.valid_from)
     if entry.valid_until is not None and as_of >= entry.valid_until:
