@@ -35,7 +35,9 @@ from serving.requests import JSON
 from serving.running import Service, open_service
 from serving.security import Guard, problem, unavailable
 from serving.settings import Settings
-from serving.store import StoreBusy, StoreFailed, wall_clock
+from serving.store import wall_clock
+from serving.store_file import StoreFailed
+from serving.turnstile import StoreBusy
 
 VERSION: Final = "0.1.0"
 DECIDED: Final = "`no_contact` is a communication like another. Unknown customer: `fallback` true."

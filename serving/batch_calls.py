@@ -17,11 +17,11 @@ from serving.answer import Json, flat
 from serving.champion import InService
 from serving.decision import fallback
 from serving.desk import Question, Ready, ready_to_choose, recorded
+from serving.log_entries import IdempotencyConflict
 from serving.mistakes import mistakes
 from serving.questions import FAILED, question_of, unlogged
 from serving.requests import Refused, checked, content_of, json_response
 from serving.running import Service
-from serving.store import IdempotencyConflict
 from serving.wire import BATCH_LIMIT
 
 TOGETHER: Final = 25  # decisions that share one disk sync; others wait for some milliseconds

@@ -15,11 +15,11 @@ from serving import schemas
 from serving.answer import Json, encoded, flat
 from serving.decision import fallback
 from serving.desk import Question, answer_to, is_offered
+from serving.log_entries import IdempotencyConflict
 from serving.questions import FAILED, question_of, unlogged
 from serving.requests import JSON, Refused, checked, content_of
 from serving.running import Service
 from serving.security import problem
-from serving.store import IdempotencyConflict
 
 # A mail platform keeps a cached answer for five minutes at least; nobody needs it longer.
 LONGEST_CACHE_SECONDS: Final = 300

@@ -13,7 +13,7 @@ from serving.champion import InService
 from serving.requests import json_response
 from serving.running import Service
 from serving.security import problem
-from serving.store import StoreFailed
+from serving.store_file import StoreFailed
 from serving.toml_table import did_you_mean
 
 TITLE: Final = "Nextbest"

@@ -11,15 +11,15 @@ from typing import Final
 
 import numpy as np
 import sqlalchemy as sa
-from sqlalchemy.dialects.sqlite import insert
 
 from features.consent import ConsentChange
 from features.signals import DAY, EMPTY, SignalColumns, pack, unpack
 from features.traits import TRAIT_EVENT, TraitChange, trait_changes
 from serving import tables
+from serving.consents import keep_consents
+from serving.customer_signals import keep_signals, signals_of
 from serving.events import Item, PutAside, Received, Silent
 from serving.households import keep_traits
-from serving.ledger import keep_consents
 from serving.moment_index import note_more
 
 ACCEPTED: Final = "accepted"
@@ -37,9 +37,6 @@ _REUSED_WORDS: Final = "the messageId belongs to another signal already; the fir
 
 _KNOWN: Final = sa.select(tables.received.c.message_id, tables.received.c.content).where(
     tables.received.c.message_id.in_(sa.bindparam("wanted", expanding=True))
-)
-_SIGNALS: Final = sa.select(tables.customers.c.signals).where(
-    tables.customers.c.customer_id == sa.bindparam("customer")
 )
 _ANY_WAITS: Final = sa.select(sa.exists().where(tables.received.c.waits == 1))
 _WAITING_OF: Final = (
@@ -190,24 +187,11 @@ def _keep_new(connection: sa.Connection, new: Sequence[Received], known_by: int)
     by_customer: dict[str, list[SignalColumns]] = {}
     for item in new:
         by_customer.setdefault(item.customer_id, []).append(item.signal)
-    row = insert(tables.customers)
-    row = row.on_conflict_do_update(
-        index_elements=["customer_id"],
-        set_={"signals": row.excluded.signals, "written_at": row.excluded.written_at},
-    )
     changed = []
     for customer_id, signals in by_customer.items():
-        packed = connection.scalar(_SIGNALS, {"customer": customer_id})
-        before = EMPTY if packed is None else unpack(packed)
-        at = int(signals[-1].received_at[0])
-        changed.append(
-            {
-                "customer_id": customer_id,
-                "signals": pack(joined(before, signals)),
-                "written_at": at,
-            }
-        )
-    connection.execute(row, changed)
+        before = signals_of(connection, customer_id) or EMPTY
+        changed.append((customer_id, joined(before, signals), int(signals[-1].received_at[0])))
+    keep_signals(connection, changed)
     for customer_id, signals in by_customer.items():
         note_more(connection, customer_id, [s for s in signals if s.received_at[0] <= known_by])
 

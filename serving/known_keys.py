@@ -8,7 +8,8 @@ from collections.abc import Callable
 from typing import Final
 
 from features.signals import HOUR, SECOND
-from serving.store import StoreFailed, hash_of_key
+from serving.api_keys import hash_of_key
+from serving.store_file import StoreFailed
 
 # A key that was revoked meanwhile opens nothing but fallbacks, and only while nobody can read
 # the store. A day: long enough to mend a disk.

@@ -1,15 +1,16 @@
 """Decisions read back from the log, as they were written: what evaluation learns from."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import sqlalchemy as sa
 from numpy.typing import NDArray
 
 from serving import tables
+from serving.outcome_kinds import NOT_SENT
 
 _COLUMNS: Final = (
     "customer_id",
@@ -27,6 +28,19 @@ _QUERY: Final = (
     .where(tables.decisions.c.fallback == 0, tables.decisions.c.as_of < sa.bindparam("before"))
     .order_by(tables.decisions.c.sequence)
 )
+_NOT_SENT: Final = sa.exists().where(
+    tables.outcomes.c.decision_id == tables.decisions.c.id,
+    tables.outcomes.c.outcome == NOT_SENT,
+)
+_LATEST: Final = (
+    sa.select(sa.func.max(tables.decisions.c.sequence))
+    .where(tables.decisions.c.fallback == 0, ~_NOT_SENT)
+    .group_by(tables.decisions.c.customer_id)
+)
+_LAST: Final = sa.select(tables.decisions.c.customer_id, tables.decisions.c.communication).where(
+    tables.decisions.c.sequence.in_(_LATEST)
+)
+_COUNT: Final = sa.select(sa.func.count(tables.decisions.c.id))
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,18 +70,31 @@ class PastDecision:
     fingerprint: str
 
 
-def past_decisions(connection: sa.Connection, before: int) -> Iterator[PastDecision]:
-    """Decisions made before a moment, in the order in which they were logged."""
-    for row in connection.execute(_QUERY, {"before": before}):
-        scores = json.loads(row.scores)
-        yield PastDecision(
-            customer_id=row.customer_id,
-            as_of=row.as_of,
-            communication=row.communication,
-            arm=row.arm,
-            probabilities=json.loads(row.probabilities),
-            scores={name: s["value"] for name, s in scores.items() if s["value"] is not None},
-            stage=row.stage,
-            features=np.frombuffer(row.features, dtype="<f8").astype(np.float64),
-            fingerprint=row.fingerprint,
-        )
+def past_decisions(connection: sa.Connection, before: int) -> list[PastDecision]:
+    """Decisions made before a moment, in the order in which they were logged; no fallbacks."""
+    return [_read(row) for row in connection.execute(_QUERY, {"before": before})]
+
+
+def _read(row: sa.Row[tuple[Any, ...]]) -> PastDecision:
+    scores = json.loads(row.scores)
+    return PastDecision(
+        customer_id=row.customer_id,
+        as_of=row.as_of,
+        communication=row.communication,
+        arm=row.arm,
+        probabilities=json.loads(row.probabilities),
+        scores={name: s["value"] for name, s in scores.items() if s["value"] is not None},
+        stage=row.stage,
+        features=np.frombuffer(row.features, dtype="<f8").astype(np.float64),
+        fingerprint=row.fingerprint,
+    )
+
+
+def last_communications(connection: sa.Connection) -> dict[str, str]:
+    """What each customer's last decision chose; fallbacks and unsent messages left out."""
+    return {customer: chosen for customer, chosen in connection.execute(_LAST)}
+
+
+def decision_count(connection: sa.Connection) -> int:
+    """How many decisions are on record."""
+    return int(connection.scalar(_COUNT) or 0)

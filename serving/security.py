@@ -14,7 +14,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving.answer import Json, encoded
 from serving.failures import Failures
-from serving.store import StoreBusy, StoreFailed
+from serving.store_file import StoreFailed
+from serving.turnstile import StoreBusy
 
 OPEN_PATHS: Final = frozenset({"/livez", "/readyz", "/app/sign-in"})
 OPEN_FOLDER: Final = "/app/static/"  # style, font and script of the sign-in page; no data

@@ -10,7 +10,8 @@ from models.proposed_targets import targets_toml
 from models.targets import load_targets
 from serving.contact_policy import told
 from serving.policy import load_policy
-from serving.store import Store, sqlite_version
+from serving.sqlite_file import sqlite_version
+from serving.store import Store
 from serving.succession import FORCED
 from training.aliases import follow_store
 from training.readiness import readiness

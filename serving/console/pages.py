@@ -15,6 +15,7 @@ from starlette.routing import BaseRoute, Mount, Route
 from features.home import Home
 from features.signals import CUSTOMER_ID_PATTERN, HOUR
 from serving.answer import Json, Surroundings, encoded, time_text
+from serving.api_keys import hash_of_key
 from serving.champion import Champion
 from serving.console import words
 from serving.console.charts import drawn_shares
@@ -32,7 +33,7 @@ from serving.console.what_if import what_if_page
 from serving.contact_policy import told
 from serving.profile import UnknownCustomer as NobodyKnown
 from serving.security import SESSION_COOKIE, SIGN_IN
-from serving.store import Store, hash_of_key
+from serving.store import Store
 from serving.wire import BodyTooLarge, body_of
 
 FORM_COOKIE: Final = "nextbest_form"

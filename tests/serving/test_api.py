@@ -518,7 +518,7 @@ def test_health(anonymous: Ask) -> None:
 def break_store(app: FastAPI) -> None:
     """Let nobody read or write the store any more."""
     store, path = app.state.service.store, app.state.service.settings.home / "store.db"
-    store._reader.dispose()
+    store._file.reader.dispose()
     store._writer.dispose()
     for beside in (path, *path.parent.glob("store.db-*")):
         beside.write_bytes(b"no database at all" * 1000)

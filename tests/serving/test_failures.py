@@ -3,7 +3,7 @@
 import pytest
 
 from serving.failures import Failures
-from serving.store import StoreBusy
+from serving.turnstile import StoreBusy
 
 
 def broken(depth: int) -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from serving.known_keys import REMEMBERED_SECONDS, KnownKeys
-from serving.store import StoreFailed
+from serving.store_file import StoreFailed
 
 
 class Away:

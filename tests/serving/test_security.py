@@ -11,7 +11,7 @@ from starlette.types import Receive, Scope, Send
 
 from serving.failures import Failures
 from serving.security import Guard, presented_key
-from serving.store import StoreFailed
+from serving.store_file import StoreFailed
 
 
 def basic(text: str) -> str:

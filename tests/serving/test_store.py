@@ -18,7 +18,7 @@ import pytest
 from features.signals import DAY, EMPTY, HOUR, MINUTE, SignalColumns
 from features.traits import TraitChange
 from models.expectation import Expectation, Reason, Score
-from serving.ledger import Circumstances
+from serving.log_entries import Circumstances, IdempotencyConflict, InvalidDecision
 from serving.pauses import InvalidPause, UnknownPause, Wanted
 from serving.records import (
     Candidate,
@@ -31,16 +31,11 @@ from serving.records import (
     Refusal,
     Versions,
 )
-from serving.store import (
-    IdempotencyConflict,
-    InvalidDecision,
-    OldSqlite,
-    Store,
-    StoreBusy,
-    StoreFailed,
-    UnusableStore,
-    require_sqlite,
-)
+from serving.sqlite_file import OldSqlite, require_sqlite
+from serving.store import Store
+from serving.store_file import StoreFailed
+from serving.store_version import UnusableStore
+from serving.turnstile import StoreBusy
 
 NOON = 1_793_534_400_000_000  # 2026-11-01T12:00:00Z
 SILENCE = Candidate("no_contact", "No contact", "none", "none", 0, 0, 0, 0, 0, "assumed", 0)
@@ -611,7 +606,7 @@ def test_a_store_of_another_version_is_refused(store: Store, file: Path) -> None
 
 
 def test_each_commit_reaches_the_disk(store: Store) -> None:
-    with store._writer.connect() as connection:
+    with store._file.writer.connect() as connection:
         found = {
             name: connection.exec_driver_sql(f"PRAGMA {name}").scalar()
             for name in ("journal_mode", "synchronous", "foreign_keys", "secure_delete")
@@ -733,7 +728,7 @@ def test_what_was_answered_survives_a_kill(file: Path) -> None:
 
 
 def test_a_full_disk_is_said_and_nothing_is_kept(store: Store) -> None:
-    with store._writer.connect() as connection:
+    with store._file.writer.connect() as connection:
         pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
         connection.exec_driver_sql(f"PRAGMA max_page_count = {pages + 1}")
     big = SignalColumns(*(np.zeros(2_000, dtype=np.int64) for _ in range(6)))
@@ -744,7 +739,7 @@ def test_a_full_disk_is_said_and_nothing_is_kept(store: Store) -> None:
 
 def test_a_store_that_cannot_take_a_decision_says_why(store: Store) -> None:
     assert store.why_unwritable() == ""
-    with store._writer.connect() as connection:
+    with store._file.writer.connect() as connection:
         connection.exec_driver_sql("PRAGMA query_only = ON")
     assert re.search(
         r"the store could not be written \(attempt to write a readonly database\)",
@@ -753,7 +748,7 @@ def test_a_store_that_cannot_take_a_decision_says_why(store: Store) -> None:
 
 
 def test_a_disk_without_room_for_a_decision_is_said(store: Store) -> None:
-    with store._writer.connect() as connection:
+    with store._file.writer.connect() as connection:
         pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
         connection.exec_driver_sql(f"PRAGMA max_page_count = {pages + 1}")
     assert "database or disk is full" in store.why_unwritable()

@@ -187,7 +187,7 @@ def test_a_run_keeps_to_its_budget_and_says_its_price(
     assert f"price of money {poor.prices.money:.4f}" in poor.lines()[0]
     gained = sum(float(row["expected_net"]) for row in rows_of(out))
     assert free / 3 < gained < free  # a third of the money brings more than a third of the gain
-    with Store.open(home.store) as store, store._reader.connect() as connection:
+    with Store.open(home.store) as store, store._file.reader.connect() as connection:
         query = "SELECT effects, selection_probability FROM decisions"
         logged = connection.exec_driver_sql(query).fetchall()
     ranked = [each for effects, _ in logged for each in json.loads(effects)]
@@ -235,7 +235,7 @@ def test_a_week_counts_what_was_spent_before_whoever_spent_it(
     # What was reported as not sent is given back; what is eight days old is no part of the week.
     with Store.open(home.store) as store:
         asked = "SELECT id, as_of FROM decisions WHERE message_class = 'marketing'"
-        with store._reader.connect() as connection:
+        with store._file.reader.connect() as connection:
             sent = connection.exec_driver_sql(asked).fetchall()
         paid = {store.spent_in_week(as_of + 7 * DAY - 1), first.spent + second.spent + third.spent}
         assert max(paid) == pytest.approx(min(paid))

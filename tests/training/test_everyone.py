@@ -80,7 +80,7 @@ def test_a_message_that_was_not_sent_is_told_again(trained_copy: Trained, tmp_pa
     with Store.open(home.store) as store:
         last = store.last_communications()
         [who] = [name for name, chosen in first.items() if chosen != "no_contact"][:1]
-        with store._reader.connect() as connection:
+        with store._file.reader.connect() as connection:
             query = "SELECT id FROM decisions WHERE customer_id = ? ORDER BY sequence DESC"
             decision_id = connection.exec_driver_sql(query, (who,)).scalar()
         report = Report(as_of, as_of, {})

@@ -31,11 +31,11 @@ from models.evaluation import (
     save_evaluation,
 )
 from serving.api import create_app
+from serving.consents import ConsentLike
 from serving.console import overview, static_files
 from serving.console.looking import Looking
 from serving.console.page import POLICY
 from serving.console.session import SECRET_FILE
-from serving.ledger import ConsentLike
 from serving.pauses import Wanted
 from serving.security import SESSION_COOKIE
 from serving.settings import Settings
