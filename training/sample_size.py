@@ -8,6 +8,8 @@ from scipy.special import ndtri
 
 ALPHA: Final = 0.05  # how often nothing is taken for something, both sides together
 POWER: Final = 0.80  # how often the difference, if it is there, is found
+MOST: Final = 1e12  # customers; more than ever lived, so surely a slip in the difference
+FEWEST: Final = 2  # one in each group
 
 
 class UnusablePlan(ValueError):
@@ -52,16 +54,35 @@ class Plan:
                     f"{name} {value:g}; must be above 0 and below {most:g}; correct it"
                 )
 
+        if self.power <= self.alpha:
+            raise UnusablePlan(
+                f"power {self.power:g}; must be above alpha {self.alpha:g}, which chance alone "
+                "reaches; correct one of them"
+            )
+
     def customers(self) -> int:
         """Customers of both groups together that the comparison needs.
 
         ``N = (z_(1 - alpha/2) + z_power)^2 * spread^2 * (1/share + 1/(1 - share)) / difference^2``
         Source: Friedman et al., Fundamentals of Clinical Trials (2015), chapter 8, for groups
         of unlike size.
+
+        Raises
+        ------
+        UnusablePlan
+            If so many cannot be.
         """
         reach = float(ndtri(1 - self.alpha / 2) + ndtri(self.power))
         groups = 1 / self.share + 1 / (1 - self.share)
-        return ceil(reach**2 * self.spread**2 * groups / self.difference**2)
+        noise = self.spread / abs(self.difference)
+        needed = reach * reach * groups * noise * noise  # a power would overflow with an error
+        if needed > MOST:
+            raise UnusablePlan(
+                f"difference {self.difference:g}, where customers spread by {self.spread:g} and "
+                f"the smaller group has a share of {self.share:g}: more than {MOST:.0e} customers "
+                "would be needed; look for a larger difference"
+            )
+        return max(FEWEST, ceil(needed))
 
 
 def days_needed(plan: Plan, customers: int, days: float) -> int:

@@ -64,11 +64,27 @@ def test_days_are_those_of_what_accumulates_day_by_day() -> None:
         ({"spread": -1.0}, "spread -1; must be above 0"),
         ({"share": 1.0}, "share 1; must be above 0 and below 1"),
         ({"power": 1.2}, "power 1.2; must be above 0 and below 1"),
+        ({"power": 0.01}, "power 0.01; must be above alpha 0.05, which chance alone reaches"),
+        ({"difference": float("nan")}, "difference nan; must be above 0"),
+        ({"difference": float("inf")}, "difference inf; must be above 0 and below inf"),
     ],
 )
 def test_a_plan_that_makes_no_sense_is_refused(change, words) -> None:
     with pytest.raises(UnusablePlan, match=re.escape(words)):
         replace(Plan(1.0, 1.0, 0.5), **change)
+
+
+@pytest.mark.parametrize(
+    ("difference", "spread", "share"),
+    [(1e-300, 1.0, 0.5), (-1e-200, 1e10, 0.1), (1.0, 1e200, 0.1), (1.0, 1.0, 1e-320)],
+)
+def test_a_plan_that_no_company_has_customers_for_is_refused(difference, spread, share) -> None:
+    with pytest.raises(UnusablePlan, match=r"more than 1e\+12 customers would be needed; look for"):
+        Plan(difference, spread, share).customers()
+
+
+def test_a_difference_that_shows_at_once_still_needs_somebody_in_each_group() -> None:
+    assert Plan(1e300, 1.0, 0.5).customers() == 2
 
 
 def test_nobody_can_be_judged_by_nobody() -> None:
