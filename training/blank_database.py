@@ -1,46 +1,17 @@
-"""An empty MLflow database, ready at once.
-
-MLflow builds its tables by some sixty migrations, each forced to disk: 3 s of work and up to 12 s
-on a busy machine. Its result for the version that the lock names lies here as SQL; any other
-version builds its own. `python -m training.blank_database` writes the SQL anew.
-"""
+"""The SQL of an empty MLflow database, written anew: `python -m training.blank_database`."""
 
 import sqlite3
 import tempfile
 from collections.abc import Iterator
 from contextlib import closing
-from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
-FOLDER: Final = Path(__file__).parent
+from training.blank_sql import sql_file
+from training.registry import tracking_client
+
 # Rows that MLflow finds or makes itself; everything else in a new database is structure.
 KEPT_ROWS: Final = ('INSERT INTO "alembic_version"', 'INSERT INTO "workspaces"')
-
-
-def sql_file() -> Path:
-    """Where the SQL of the installed MLflow would lie; it need not exist."""
-    return FOLDER / f"mlflow_{version('mlflow')}.sql"
-
-
-def make_blank(database: Path) -> bool:
-    """Make the database from SQL, unless it exists or there is none for this MLflow.
-
-    Returns
-    -------
-    bool
-        Whether it was made.
-    """
-    source = sql_file()
-    if database.exists() or not source.exists():
-        return False
-    database.parent.mkdir(parents=True, exist_ok=True)
-    beside = database.with_name(f".{database.name}.part")
-    beside.unlink(missing_ok=True)
-    with closing(sqlite3.connect(beside)) as connection:
-        connection.executescript(source.read_text(encoding="utf-8"))
-    beside.replace(database)
-    return True
 
 
 def blank_sql(database: Path) -> str:
@@ -57,8 +28,6 @@ def _structure(connection: sqlite3.Connection) -> Iterator[str]:
 
 def main() -> None:
     """Let MLflow make a database and write down what it made."""
-    from training.registry import tracking_client
-
     sql_file().unlink(missing_ok=True)  # else it would only be copied
     with tempfile.TemporaryDirectory() as folder:
         database = Path(folder) / "mlflow.db"

@@ -7,9 +7,7 @@ seconds to import and serving never needs it, so it is imported when something i
 import json
 import logging
 import os
-import shutil
 import sqlite3
-import subprocess
 import sys
 import warnings
 from collections.abc import Iterator, Mapping
@@ -23,11 +21,12 @@ import numpy as np
 
 from features.home import Home
 from features.signals import date_of
-from models.bundle import EXPECTED_MARGIN, Bundle
+from models.bundle import Bundle
 from models.classifier import Classifier, Forest
-from models.evaluation import CARD, FILE, Evaluation, ModelFigures, TargetEvaluation
-from training.blank_database import make_blank
-from training.server import HOST, ROOT
+from models.evaluation import CARD, FILE, Evaluation
+from training.blank_sql import make_blank
+from training.run_record import margin_metrics, metrics_of, parameters_of, score_parameters, tags_of
+from training.server import HOST
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -46,8 +45,6 @@ QUIET: Final[Mapping[str, str]] = {
     "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
     "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
 }
-
-
 LONGEST_REASON: Final = 200  # of what others say went wrong; SQL and addresses follow it
 
 
@@ -119,16 +116,16 @@ def track(home: Home, retrained: "Retrained", folder: Path) -> str:
         experiment = _experiment(client, home)
         title = f"train {date_of(bundle.as_of)} {bundle.sha256[:12]}"
         with mlflow.start_run(experiment_id=experiment, run_name=title) as parent:
-            mlflow.set_tags(_tags(home, evaluation, bundle))
-            mlflow.log_params(_parameters(evaluation, retrained))
+            mlflow.set_tags(tags_of(home, evaluation, bundle))
+            mlflow.log_params(parameters_of(retrained))
             mlflow.log_text("\n".join(bundle.notes) + "\n", "notes.txt")
             mlflow.log_metrics(margin_metrics(bundle))
             _log_files(folder, (CARD, FILE))
             for score, classifier in bundle.classifiers.items():
                 name = registered_name(score)
                 with mlflow.start_run(experiment_id=experiment, run_name=name, nested=True):
-                    mlflow.set_tags(_tags(home, evaluation, bundle) | {"score": score})
-                    mlflow.log_params(_target_parameters(bundle, score))
+                    mlflow.set_tags(tags_of(home, evaluation, bundle) | {"score": score})
+                    mlflow.log_params(score_parameters(bundle, score))
                     _log_data(home, evaluation)
                     _log_test(evaluation, score, folder)
                     _register(client, bundle, score, classifier)
@@ -285,38 +282,6 @@ def _experiment(client: "MlflowClient", home: Home) -> str:
     return str(client.create_experiment(EXPERIMENT, artifact_location=place))
 
 
-def _tags(home: Home, evaluation: Evaluation, bundle: Bundle) -> dict[str, str]:
-    about = home.about()
-    return {
-        "bundle": bundle.sha256,
-        "data": about.name,
-        "simulated": str(about.simulated).lower(),
-        "data_digest": evaluation.data_digest,
-        "feature_fingerprint": bundle.fingerprint,
-        "as_of": date_of(bundle.as_of),
-        "git_commit": git_commit(ROOT),
-    }
-
-
-def _parameters(evaluation: Evaluation, retrained: "Retrained") -> dict[str, object]:
-    return {
-        "seed": evaluation.seed,
-        "features": len(retrained.bundle.feature_names),
-        **asdict(retrained.booster),
-    }
-
-
-def _target_parameters(bundle: Bundle, score: str) -> dict[str, object]:
-    classifier = bundle.classifiers[score]
-    question = {name: value for name, value in asdict(bundle.targets[score]).items()}
-    return question | {
-        "served_by": classifier.served_by,
-        "base_rate": bundle.base_rates[score],
-        "calibration_slope": classifier.calibration.slope,
-        "calibration_intercept": classifier.calibration.intercept,
-    }
-
-
 def _log_data(home: Home, evaluation: Evaluation) -> None:
     import mlflow
     from mlflow.data.dataset_source_registry import resolve_dataset_source
@@ -336,48 +301,6 @@ def _log_test(evaluation: Evaluation, score: str, folder: Path) -> None:
         if target.target == score:
             mlflow.log_metrics(metrics_of(target))
     _log_files(folder, sorted(path.name for path in folder.glob(f"*-{score}.svg")))
-
-
-def metrics_of(target: TargetEvaluation) -> dict[str, float]:
-    """Metrics by name: ``test.auc`` of the one that serves, ``logistic.test.auc`` of others."""
-    found: dict[str, float] = {
-        "test.rows": target.rows,
-        "test.customers": target.customers,
-        "test.positives": target.positives,
-    }
-    if target.lift:
-        found["test.lift_at_10"] = target.lift[0].lift
-        found["test.captured_at_10"] = target.lift[0].captured
-    for figures in target.models:
-        start = "" if figures.serves else f"{figures.model}."
-        found |= {f"{start}test.{name}": value for name, value in _figures(figures)}
-    return found
-
-
-def margin_metrics(bundle: Bundle) -> dict[str, float]:
-    """Metrics of the margin by name, as `metrics_of` has those of the scores."""
-    found: dict[str, float] = {}
-    for each in bundle.margins:
-        start = f"{EXPECTED_MARGIN}.{'' if each.serves else f'{each.model}.'}test."
-        found[f"{start}absolute_error"] = each.absolute_error
-        found[f"{start}root_square_error"] = each.root_square_error
-        found[f"{start}bias"] = each.bias
-        if each.coverage is not None and each.width is not None:
-            found[f"{start}inside_interval"] = each.coverage
-            found[f"{start}interval_width"] = each.width
-    return found
-
-
-def _figures(figures: ModelFigures) -> Iterator[tuple[str, float]]:
-    for name, estimate in (("auc", figures.auc), ("log_loss", figures.log_loss)):
-        if estimate is not None:
-            yield name, estimate.value
-            yield f"{name}.low", estimate.low
-            yield f"{name}.high", estimate.high
-    yield "brier", figures.brier
-    yield "ece", figures.calibration_error
-    if figures.calibration_slope is not None:
-        yield "calibration_slope", figures.calibration_slope
 
 
 def _log_files(folder: Path, names: tuple[str, ...] | list[str]) -> None:
@@ -446,15 +369,3 @@ def _signature(bundle: Bundle) -> "ModelSignature":
         inputs=Schema([ColSpec("double", name) for name in bundle.feature_names]),
         outputs=Schema([TensorSpec(np.dtype("float64"), (-1,))]),
     )
-
-
-def git_commit(root: Path) -> str:
-    """Commit of the program, ``+changes`` where files differ from it; empty without git."""
-    git = shutil.which("git")
-    if git is None or not (root / ".git").exists():
-        return ""
-    commit, changes = (
-        subprocess.run([git, "-C", str(root), *words], capture_output=True, text=True, check=False)
-        for words in (("rev-parse", "HEAD"), ("status", "--porcelain", "--untracked-files=no"))
-    )
-    return commit.stdout.strip() + ("+changes" if changes.stdout.strip() else "")

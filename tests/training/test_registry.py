@@ -27,7 +27,8 @@ from models.evaluation import load_evaluation, report_folder
 from serving.store import Store
 from training import gates, registry
 from training.aliases import follow_store, left_behind
-from training.blank_database import blank_sql, make_blank, sql_file
+from training.blank_database import blank_sql
+from training.blank_sql import make_blank, sql_file
 from training.checkup import checked_home
 from training.forest import BoosterSettings
 from training.narrator import Narrator
