@@ -39,6 +39,7 @@ from training.registry import NothingTracked, database, tracking_client, ui_comm
 from training.results import result_lines, result_record
 from training.retrain import Recipe, Retrained, retrain
 from training.rollback import roll_back
+from training.server import ROOT
 
 QUIET = Narrator(quiet=True)
 TrainedHome = tuple[Home, int]
@@ -325,7 +326,7 @@ print("telemetry", get_telemetry_client())
 
 
 def test_nobody_is_told(tmp_path: Path) -> None:
-    bare = {"PATH": os.environ["PATH"], "PYTHONPATH": str(registry.ROOT)}
+    bare = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
         [sys.executable, "-c", NO_NAMES, str(tmp_path / "mlflow.db")],
         capture_output=True,
