@@ -29,7 +29,7 @@ from training.narrator import Narrator
 from training.policy_judgement import Evidence, Judgement, judged
 from training.policy_replay import Replay, replayed, with_names
 from training.policy_uplift import Sorting, sortings
-from training.policy_value import Estimate, clustered_mean
+from training.policy_value import FEWEST_EFFECTIVE, ROUNDING, Estimate, clustered_mean
 from training.rewards import opt_outs_after
 from training.unseen_effects import (
     effects_of_halves,
@@ -101,6 +101,8 @@ class PolicyCheck:
     sortings : tuple of Sorting
         How well the new policy tells apart whom a communication helps; empty where too few
         were sent and withheld by lot.
+    unchanged : str
+        How it is known that nothing changes, so that nothing is to be judged; else empty.
     """
 
     judgement: Judgement
@@ -115,6 +117,7 @@ class PolicyCheck:
     sortings: tuple[Sorting, ...]
     gates: tuple[Gate, ...]
     notes: tuple[str, ...]
+    unchanged: str = ""
 
     @property
     def released(self) -> bool:
@@ -162,19 +165,23 @@ def check_policy(home: Home, change: Change, as_of: int, narrator: Narrator) -> 
     groups = _groups(decisions, stated)
     rates = tuple(group_rates(decisions, groups, new.contacts, current.contacts))
     fair = () if change.group == STAGE else (fairness_gate(rates),)
+    moved = _moved(evidence)
+    unchanged = _unchanged(pair, moved, len(decisions))
+    gates = (Gate("nothing changes", True, unchanged),) if unchanged else judgement.gates
     return PolicyCheck(
         judgement=judgement,
         currency=pair.current.policy.currency,
         moves=_moves(evidence),
-        moved=_moved(evidence),
+        moved=moved,
         contacts=_contacts(decisions, new, current),
         most_contacts=(_most(decisions, new), _most(decisions, current)),
         refused=_refused(new, current),
         group=change.group,
         groups=rates,
         sortings=sortings(decisions, new.worth, np.random.default_rng(2)),
-        gates=(*judgement.gates, *fair),
-        notes=(*judges.notes, *_guessed(evidence)),
+        gates=(*gates, *fair),
+        notes=(*judges.notes, *_guessed(evidence), *_become_others(decisions, pair)),
+        unchanged=unchanged,
     )
 
 
@@ -199,9 +206,45 @@ def _engines(home: Home, change: Change, store: Store) -> _Pair:
         new = with_champion(new, home, named_bundle(home, change.bundle)).engine
     if change.catalog is not None:
         new = replace(new, catalog=load_catalog(change.catalog, FEATURES.names))
-    if change.policy is not None:
-        new = replace(new, policy=load_policy(change.policy, new.catalog.communications))
+    if change.policy is not None or change.catalog is not None:
+        # The policy that stays is read again too: its weights must stand in the new catalog.
+        names = new.catalog.communications
+        new = replace(new, policy=load_policy(change.policy or home.policy, names))
     return _Pair(new, serving.engine)
+
+
+def _unchanged(pair: _Pair, moved: float, decisions: int) -> str:
+    """How it is known that the new engine decides as the present one does; empty if it is not."""
+    new, current = pair.new, pair.current
+    entries, present = (tuple(one.catalog.communications.values()) for one in (new, current))
+    if (
+        entries == present
+        and replace(new.policy, sha256="") == replace(current.policy, sha256="")
+        and new.versions.bundle == current.versions.bundle
+    ):
+        return "catalog, policy and bundle say what those in service say"
+    if moved <= ROUNDING and decisions >= FEWEST_EFFECTIVE:
+        return f"all {decisions:,} decisions of the log are made as before"
+    return ""
+
+
+def _become_others(decisions: LoggedDecisions, pair: _Pair) -> Iterator[str]:
+    """Communications that keep their name and become something else: the log knows the old one."""
+    present, chosen = pair.current.catalog.communications, np.unique(decisions.chosen).tolist()
+    for name in (decisions.names[place] for place in chosen):
+        old, new = present.get(name), pair.new.catalog.communications.get(name)
+        if old is None or new is None:
+            continue
+        for key, then, now in (
+            ("channel", old.channel, new.channel),
+            ("class", old.message_class, new.message_class),
+            ("discount_pct", f"{old.discount_pct:g}", f"{new.discount_pct:g}"),
+        ):
+            if then != now:
+                yield (
+                    f"{name}: {key} {now} instead of {then}; the log tells only what it brought "
+                    f"with {then}; give it another name if it is another message"
+                )
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,6 +40,7 @@ def check_record(found: PolicyCheck) -> dict[str, object]:
     contacts = zip(("new", "present"), found.contacts, strict=False)
     return {
         "released": found.released,
+        "unchanged": found.unchanged,
         "currency": found.currency,
         "values": {name: _record(one) for name, one in estimates.items()},
         "estimators": {name: _three(one) for name, one in policies.items()},
@@ -181,6 +182,13 @@ def _sorting(one: Sorting) -> dict[str, object]:
 
 
 def _verdict(found: PolicyCheck) -> str:
+    if found.unchanged and found.released:
+        return f"Nothing changes: {found.unchanged}; it may be released"
     if found.released:
         return "Every gate says yes: the new policy may be released"
+    if not found.moved:
+        return (
+            "A gate says no: the present policy stays. No decision changes, but these are too few "
+            "to say that none would"
+        )
     return "A gate says no: the present policy stays"

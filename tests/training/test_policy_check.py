@@ -12,6 +12,7 @@ import pytest
 
 from features.signals import DAY
 from features.stage import STAGES
+from serving.policy import InvalidPolicy
 from serving.store import Store
 from training import policy_check
 from training.decision_sources import Gathered, gather
@@ -74,6 +75,78 @@ def test_a_change_of_epsilon_is_replayed_and_told(trained, tmp_path, few_replays
     assert record["estimators"]["new"]["dr"] == record["values"]["new"]
     assert any(re.match(r"present policy, DR +[+-]\d+\.\d{3} EUR a decision", one) for one in lines)
     assert {one["name"] for one in record["gates"]} >= {"value", "opt-outs", "groups"}
+
+
+def catalog_with(home, folder: Path, old: str, new: str) -> Path:
+    text = home.catalog.read_text(encoding="utf-8")
+    assert old in text
+    file = folder / "catalog.toml"
+    file.write_text(text.replace(old, new), encoding="utf-8")
+    return file
+
+
+def test_the_files_in_service_change_nothing_and_may_be_released(
+    trained, tmp_path, few_replays
+) -> None:
+    home, as_of = trained
+    remark = policy_with(home, tmp_path, "epsilon = 0.10", "epsilon = 0.10 # as it was")
+    found = check_policy(home, Change(home.catalog, remark), as_of - EARLIER, QUIET)
+    assert found.released
+    assert check_lines(found)[-2:] == [
+        "yes  nothing changes: catalog, policy and bundle say what those in service say",
+        "Nothing changes: catalog, policy and bundle say what those in service say; it may be "
+        "released",
+    ]
+    assert check_record(found)["unchanged"] == found.unchanged
+
+
+def test_a_new_title_changes_no_decision_and_is_released_if_enough_were_looked_at(
+    trained, engine, tmp_path, few_replays
+) -> None:
+    home, as_of = trained
+    change = Change(catalog_with(home, tmp_path, 'title = "', 'title = "New: '))
+    found = check_policy(home, change, as_of - EARLIER, QUIET)
+    assert (found.released, found.moved, found.unchanged) == (False, 0.0, "")
+    assert check_lines(found)[-1] == (
+        "A gate says no: the present policy stays. No decision changes, but these are too few to "
+        "say that none would"
+    )
+    pair = policy_check._Pair(with_entry(engine, title="New"), engine)
+    assert policy_check._unchanged(pair, 0.0, 499) == ""
+    assert policy_check._unchanged(pair, 0.01, 500) == ""
+    said = policy_check._unchanged(pair, 0.0, 500)
+    assert said == "all 500 decisions of the log are made as before"
+    everything = replace(found, unchanged=said, gates=())
+    assert check_lines(everything)[-1] == f"Nothing changes: {said}; it may be released"
+
+
+def with_entry(engine, **changes):
+    """The engine with another newsletter."""
+    entries = engine.catalog.communications
+    other = {**entries, "newsletter": replace(entries["newsletter"], **changes)}
+    return replace(engine, catalog=replace(engine.catalog, communications=other))
+
+
+def test_a_communication_that_becomes_another_message_is_told(engine, pilot) -> None:
+    pair = policy_check._Pair(with_entry(engine, channel="sms", discount_pct=5.0), engine)
+    assert list(policy_check._become_others(pilot, pair)) == [
+        f"newsletter: {key} {now} instead of {then}; the log tells only what it brought with "
+        f"{then}; give it another name if it is another message"
+        for key, then, now in (("channel", "email", "sms"), ("discount_pct", "0", "5"))
+    ]
+    never_sent = pilot.at(pilot.chosen != pilot.names.index("newsletter"))
+    assert list(policy_check._become_others(never_sent, pair)) == []
+
+
+def test_a_catalog_without_what_the_present_policy_weighs_is_refused(
+    trained_copy, tmp_path
+) -> None:
+    home, as_of = trained_copy
+    text = home.policy.read_text(encoding="utf-8")
+    home.policy.write_text(text.replace("[weights]", "[weights]\nnewsletter = 1.2\n#", 1))
+    file = catalog_with(home, tmp_path, "[newsletter]", "[our_newsletter]")
+    with pytest.raises(InvalidPolicy, match="communication 'newsletter' is not in the catalog"):
+        check_policy(home, Change(file), as_of - EARLIER, QUIET)
 
 
 def test_nothing_to_check_is_wrong_use(trained) -> None:
