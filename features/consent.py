@@ -18,6 +18,8 @@ CONSENT_EVENTS: Final = (
 # Without a channel of their own, these speak of e-mail.
 EMAIL_EVENTS: Final = ("Unsubscribed", "Email Marked as Spam")
 EVERY_CHANNEL: Final = ""
+MARKETING: Final = "marketing"
+PURPOSES: Final = (MARKETING, "service", "research")
 
 # Other words for our channels, as vendors write them; small letters, no signs.
 _CHANNEL_WORDS: Final[Mapping[str, str]] = {
@@ -74,7 +76,9 @@ def consent_change(
 
     `Unsubscribed` and `Email Marked as Spam` withdraw marketing by e-mail, or by the channel
     they name. A withdrawal whose channel is missing or unknown withdraws every channel: the
-    careful reading of what was said. A consent to an unknown channel allows nothing.
+    careful reading of what was said. So one for a purpose that is none of `PURPOSES`, such as
+    "newsletter" or "all", withdraws marketing. A consent to an unknown channel or purpose allows
+    nothing.
 
     Parameters
     ----------
@@ -88,7 +92,9 @@ def consent_change(
     objection = event.startswith("Objection")
     named = plain(channel or said.get("channel") or ("email" if event in EMAIL_EVENTS else ""))
     known = _CHANNEL_WORDS.get(named, named if given else EVERY_CHANNEL)
-    purpose = "marketing" if objection else plain(said.get("purpose") or "marketing")
+    purpose = MARKETING if objection else plain(said.get("purpose") or MARKETING)
+    if not given and purpose not in PURPOSES:
+        purpose = MARKETING
     return ConsentChange(
         customer_id=customer_id,
         channel=EVERY_CHANNEL if objection else known,

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, TypeVar
 
+from features.consent import PURPOSES
 from features.signals import CHANNELS, MINUTE
 from models.expectation import ODDS_RATIOS, SCORES
 from serving.catalog_keys import (
@@ -37,7 +38,6 @@ from serving.refusals import Obstacle
 from serving.toml_table import Table, did_you_mean, read_toml
 
 SHIPPED: Final = Path(__file__).with_name("catalog.toml")
-PURPOSES: Final = ("marketing", "service", "research")
 
 ROWS: Final = tuple(f"CM{number}" for number in range(1, 58))
 

@@ -1,6 +1,6 @@
 """What customers allowed and took back: kept change by change, read as of a moment."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -37,12 +37,8 @@ _CONSENT_COUNT: Final = sa.select(sa.func.count()).select_from(tables.consents)
 _KEEP_CONSENT: Final = insert(tables.consents).on_conflict_do_nothing()
 
 
-class ConsentLike(Protocol):
-    """One change of consent, as the history gives it. Times in microseconds UTC."""
-
-    @property
-    def customer_id(self) -> str:
-        """Whose it is."""
+class ChangeLike(Protocol):
+    """What one change of consent says. Times in microseconds UTC."""
 
     @property
     def channel(self) -> str:
@@ -65,12 +61,20 @@ class ConsentLike(Protocol):
         """When the customer said it."""
 
     @property
-    def received_at(self) -> int:
-        """When it became known."""
-
-    @property
     def objection(self) -> bool:
         """Whether it is an objection to all direct marketing."""
+
+
+class ConsentLike(ChangeLike, Protocol):
+    """One change of consent, as the history gives it. Times in microseconds UTC."""
+
+    @property
+    def customer_id(self) -> str:
+        """Whose it is."""
+
+    @property
+    def received_at(self) -> int:
+        """When it became known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,17 +87,29 @@ class Said:
 
 
 def consent_of(connection: sa.Connection, customer_id: str, as_of: int) -> Said:
-    """The last word on each channel and purpose before `as_of`, and whether there is an objection.
+    """What a customer allows at a moment, by what was said and heard before."""
+    return last_words(connection.execute(_CHANGES, {"customer": customer_id, "until": as_of}))
+
+
+def in_order(change: ConsentLike) -> tuple[int, bool, int]:
+    """Sorts changes by when they were said.
 
     Among changes of one moment a withdrawal counts as the last, in whatever order they were heard:
-    a system that tells whole seconds does not tell which came first. An objection ends every
-    consent to marketing and stands until it is taken back; what was allowed before must then be
-    allowed anew.
+    a system that tells whole seconds does not tell which came first.
+    """
+    return change.occurred_at, not change.given, change.received_at
+
+
+def last_words(changes: Iterable[ChangeLike]) -> Said:
+    """What one customer's changes come to, in the order of `in_order`.
+
+    An objection ends every consent to marketing and stands until it is taken back; what was
+    allowed before must then be allowed anew.
     """
     consents: dict[tuple[str, str], Consent] = {}
     opt_outs: dict[str, OptOut] = {}
     objected = False
-    for row in connection.execute(_CHANGES, {"customer": customer_id, "until": as_of}):
+    for row in changes:
         said = Consent(bool(row.given), "recorded", row.evidence)
         if row.objection:
             objected = not said.given

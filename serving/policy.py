@@ -10,9 +10,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
+from features.consent import PURPOSES
 from features.intake.checks import PAID_EVENTS
 from features.signals import KNOWN_EVENTS
-from serving.catalog import PURPOSES
 from serving.records import ANY, CHANNELS, CLASSES
 from serving.toml_table import Table, did_you_mean, read_toml
 

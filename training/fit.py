@@ -19,6 +19,7 @@ from training.contest import choice, measured
 from training.dataset import Schedule, ScheduleRules, TrainingTable
 from training.forest import BoosterSettings, Growth, directions
 from training.margins import MarginSettings, fit_margin, margin_rows
+from training.outsized_orders import outsized_order
 
 FloatArray = NDArray[np.float64]
 Int8Array = NDArray[np.int8]
@@ -152,6 +153,9 @@ def train_on(history: LaidOut, settings: TrainSettings, as_of: int) -> TrainingR
     worth, later = margin_rows(log, features, table, settings.horizon_days, first, end)
     margin = fit_margin(worth, later, _margin_settings(settings, features), rng)
     notes.append(margin.note)
+    outsized = outsized_order(log)
+    if outsized is not None:
+        notes.append(f"expected_margin: {outsized.words()}")
     metrics = (*(each for one in fitted.values() for each in one.metrics), *beside)
     bundle = Bundle(
         as_of=as_of,

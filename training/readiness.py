@@ -1,16 +1,19 @@
 """What a history holds, and what it suffices for, in words: `nextbest doctor`."""
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
-from features.consent import ConsentChange
+from features.consent import MARKETING, PURPOSES, ConsentChange
+from features.counting import counted
 from features.history import History
 from features.intake.report import known_like
 from features.signals import (
     ABSENT,
+    CHANNELS,
     CONTACT_EVENTS,
     KNOWN_EVENTS,
     SignalLog,
@@ -19,9 +22,11 @@ from features.signals import (
 )
 from models.proposed_targets import SHOP
 from models.targets import ORDER, PROMOTION, Target, Targets
+from serving.consents import Said, in_order, last_words
 from serving.policy import Policy
 from training.dataset import NothingToLearn, Schedule, ScheduleRules, beginning, schedule
 from training.labels import at_risk_then, labels
+from training.outsized_orders import OutsizedOrder, outsized_order
 from training.proposals import Proposal, proposal
 from training.surveys import promoters, surveys
 
@@ -76,10 +81,14 @@ class Readiness:
         Share of the customers with at least one signal of a kind.
     orders_without_amount : int
         Orders that count, but bring no money.
+    outsized : OutsizedOrder or None
+        The one order that outweighs the others, if there is one.
     assumed : tuple of str
         Consents that the company's policy assumes, as ``channel:purpose``.
     consents : mapping
         Customers who allow ``channel:purpose`` at the data's end.
+    objectors, returned : int
+        Customers whose objection stands, and those who took theirs back.
     proposed : Proposal
         Targets proposed from the customers' own gaps, or why not.
     """
@@ -95,10 +104,12 @@ class Readiness:
     orders: int
     buyers: int
     orders_without_amount: int
+    outsized: OutsizedOrder | None
     currency: str
     assumed: tuple[str, ...]
     consents: Mapping[str, int]
     objectors: int
+    returned: int
     proposed: Proposal
     targets: Targets
     answers: tuple[Answers, ...]
@@ -107,8 +118,8 @@ class Readiness:
     def lines(self) -> tuple[str, ...]:
         """The findings as sentences, the most important first."""
         told = [
-            f"{self.signals:,} signals of {self.customers:,} customers and {self.visitors:,} "
-            f"visitors, {date_of(self.first)} to {date_of(self.last)}.",
+            f"{counted(self.signals, 'signal')} of {counted(self.customers, 'customer')} and "
+            f"{counted(self.visitors, 'visitor')}, {date_of(self.first)} to {date_of(self.last)}.",
             *_order_lines(self),
             *(_answer_line(each) for each in self.answers),
             *self.notes,
@@ -121,7 +132,7 @@ class Readiness:
         ]
         for name, count in self.unknown_events.items():
             told.append(
-                f"Unknown event '{name}', {count:,} times: kept, but no feature sees it"
+                f"Unknown event '{name}', {counted(count, 'time')}: kept, but no feature sees it"
                 f"{known_like(name)}."
             )
         return tuple(told)
@@ -141,7 +152,7 @@ def readiness(history: History, targets: Targets, policy: Policy) -> Readiness:
     columns = log.columns
     people = log.identified()
     is_order = (columns.event == code(ORDER)) & people[log.owners()]
-    changes = history.consent_changes()
+    said = _said(history.consent_changes())
     plan = _plan(log, targets, end)
     return Readiness(
         signals=len(columns),
@@ -155,10 +166,12 @@ def readiness(history: History, targets: Targets, policy: Policy) -> Readiness:
         orders=int(is_order.sum()),
         buyers=len(np.unique(log.owners()[is_order])),
         orders_without_amount=int((is_order & (columns.amount == ABSENT)).sum()),
+        outsized=outsized_order(log),
         currency=policy.currency,
         assumed=tuple(sorted(":".join(pair) for pair in policy.assumed_consents)),
-        consents=_consents(changes),
-        objectors=len({change.customer_id for change in changes if change.objection}),
+        consents=_consents(one for one, _ in said),
+        objectors=sum(one.objected for one, _ in said),
+        returned=sum(ever and not one.objected for one, ever in said),
         proposed=proposal(log, end),
         targets=targets,
         answers=()
@@ -213,21 +226,26 @@ def _share_with(
     return float((with_some & people).sum() / max(1, people.sum()))
 
 
-def _consents(changes: list[ConsentChange]) -> dict[str, int]:
-    """Customers who allow each ``channel:purpose`` after all changes, in order of time."""
-    allowed: dict[str, set[str]] = {}
+def _said(changes: Iterable[ConsentChange]) -> list[tuple[Said, bool]]:
+    """What each customer allows after all changes, and whether there ever was an objection."""
+    of_each: dict[str, list[ConsentChange]] = {}
     for change in changes:
-        if change.objection:
-            for name, people in allowed.items():
-                if name.endswith(":marketing"):
-                    people.discard(change.customer_id)
-            continue
-        people = allowed.setdefault(f"{change.channel}:{change.purpose}", set())
-        if change.given:
-            people.add(change.customer_id)
-        else:
-            people.discard(change.customer_id)
-    return {name: len(people) for name, people in sorted(allowed.items())}
+        of_each.setdefault(change.customer_id, []).append(change)
+    return [
+        (last_words(sorted(all_of, key=in_order)), any(change.objection for change in all_of))
+        for all_of in of_each.values()
+    ]
+
+
+def _consents(said: Iterable[Said]) -> dict[str, int]:
+    """How many customers allow each ``channel:purpose``, as a decision would read it."""
+    allowed = Counter(
+        f"{channel}:{purpose}"
+        for one in said
+        for (channel, purpose), consent in one.consents.items()
+        if consent.given and not (one.objected and purpose == MARKETING)
+    )
+    return dict(sorted(allowed.items()))
 
 
 def _order_lines(found: Readiness) -> list[str]:
@@ -245,7 +263,7 @@ def _order_lines(found: Readiness) -> list[str]:
             f"'{ORDER}' in the mapping."
         ]
     told = [
-        f"{found.orders:,} orders of {found.buyers:,} customers "
+        f"{counted(found.orders, 'order')} of {counted(found.buyers, 'customer')} "
         f"({found.orders / found.buyers:.1f} each), amounts in {found.currency}."
     ]
     if found.orders_without_amount:
@@ -253,6 +271,8 @@ def _order_lines(found: Readiness) -> list[str]:
             f"{found.orders_without_amount:,} orders carry no amount: they count as orders, but "
             "bring no money. Map their amount if the file has one."
         )
+    if found.outsized is not None:
+        told.append(found.outsized.words(found.currency))
     return told
 
 
@@ -266,10 +286,9 @@ def _answer_line(found: Answers) -> str:
             "else works without it."
         )
     head = (
-        f"{target.name} ({target.question.rstrip()}): {found.rows:,} answers known from "
-        f"{found.snapshots:,} {'surveys' if by_survey else 'snapshots'}, {found.yes:,} yes and "
-        f"{found.no:,} no; {found.at_risk_now:,} customers "
-        f"{'have ordered' if by_survey else 'are at risk now'}"
+        f"{target.name} ({target.question.rstrip()}): {counted(found.rows, 'answer')} known "
+        f"from {counted(found.snapshots, 'survey' if by_survey else 'snapshot')}, "
+        f"{found.yes:,} yes and {found.no:,} no; {counted(found.at_risk_now, 'customer')} {_risk(found, by_survey)}"
     )
     if found.enough:
         return f"{head}. Enough to train a model."
@@ -287,6 +306,13 @@ def _answer_line(found: Answers) -> str:
     )
 
 
+def _risk(found: Answers, by_survey: bool) -> str:
+    one = found.at_risk_now == 1
+    if by_survey:
+        return "has ordered" if one else "have ordered"
+    return "is at risk now" if one else "are at risk now"
+
+
 def _share_line(kind: str, share: float) -> str:
     if not share:
         return f"No {kind}: the features about them stay empty."
@@ -298,6 +324,12 @@ def _consent_lines(found: Readiness) -> list[str]:
     if found.consents:
         given = ", ".join(f"{name} {count:,}" for name, count in found.consents.items())
         told.append(f"Customers who allow: {given}.")
+    unknown = [name for name in found.consents if not _is_known(name)]
+    if unknown:
+        told.append(
+            f"What is consented to as {', '.join(unknown)} allows nothing: channels are "
+            f"{', '.join(CHANNELS)}, purposes {', '.join(PURPOSES)}; correct the mapping."
+        )
     if found.assumed:
         told.append(
             f"Consent to {', '.join(found.assumed)} is assumed (policy.toml), not recorded; "
@@ -311,4 +343,13 @@ def _consent_lines(found: Readiness) -> list[str]:
         )
     if found.objectors:
         told.append(f"{found.objectors:,} objected to direct marketing: never addressed or scored.")
+    if found.returned:
+        told.append(
+            f"{found.returned:,} took an objection back: only what they allowed afterwards counts."
+        )
     return told
+
+
+def _is_known(name: str) -> bool:
+    channel, _, purpose = name.partition(":")
+    return channel in CHANNELS and purpose in PURPOSES

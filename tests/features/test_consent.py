@@ -2,7 +2,7 @@
 
 import pytest
 
-from features.consent import EVERY_CHANNEL, consent_change
+from features.consent import EVERY_CHANNEL, PURPOSES, consent_change
 
 
 def said(
@@ -22,6 +22,17 @@ def test_a_withdrawal_from_an_unknown_channel_ends_all_and_a_consent_to_it_allow
     assert said("Consent Withdrawn", "fax") == (EVERY_CHANNEL, "marketing", False, False)
     assert said("Consent Withdrawn") == (EVERY_CHANNEL, "marketing", False, False)
     assert said("Consent Given", "fax") == ("fax", "marketing", True, False)
+
+
+@pytest.mark.parametrize("word", ["newsletter", "all", "Marketing E-Mails", "*"])
+def test_a_withdrawal_for_an_unknown_purpose_ends_marketing_and_a_consent_allows_nothing(
+    word: str,
+) -> None:
+    words = f'{{"channel": "email", "purpose": "{word}"}}'
+    assert said("Consent Withdrawn", "email", words) == ("email", "marketing", False, False)
+    assert said("Consent Given", "email", words)[1] not in PURPOSES
+    service = '{"purpose": "Service"}'
+    assert said("Consent Withdrawn", "email", service) == ("email", "service", False, False)
 
 
 def test_unsubscribing_and_a_spam_complaint_speak_of_email() -> None:

@@ -38,8 +38,13 @@ def orders_of(days: dict[str, list[float]]) -> SignalLog:
 
 
 def found_in(folder: Path, text: str, policy: Policy) -> Readiness:
+    return found_of(folder, "customer_id,event,occurred_at,channel,properties\n" + text, policy)
+
+
+def found_of(folder: Path, text: str, policy: Policy) -> Readiness:
+    folder.mkdir(exist_ok=True)
     file = folder / "signals.csv"
-    file.write_text("customer_id,event,occurred_at,channel,properties\n" + text)
+    file.write_text(text)
     home = Home(folder / "home")
     ingest([file], None, home, IntakeRules("EUR"))
     return readiness(History(home.signals), load_targets(), policy)
@@ -176,10 +181,57 @@ def test_consents_objections_and_assumptions_are_counted(tmp_path: Path, policy:
     assert "1 objected to direct marketing: never addressed or scored" in lines
 
 
+def test_whoever_takes_an_objection_back_is_no_objector_and_allows_what_was_said_since(
+    tmp_path: Path, policy: Policy
+) -> None:
+    consent = '"{""purpose"":""marketing""}"'
+    text = "".join(f"{name},Consent Given,2026-01-01,email,{consent}\n" for name in "abcde")
+    text += "".join(f"{name},Objection Raised,2026-01-02,,\n" for name in "abc")
+    text += "a,Objection Withdrawn,2026-01-03,,\nb,Objection Withdrawn,2026-01-03,,\n"
+    text += "".join(f"{name},Consent Given,2026-01-04,email,{consent}\n" for name in "bc")
+    text += "d,Consent Withdrawn,2026-01-05,,\n"  # no channel named: all of them
+    found = found_in(tmp_path, text, policy)
+    assert (found.consents, found.objectors, found.returned) == ({"email:marketing": 2}, 1, 2)
+    lines = "\n".join(found.lines())
+    assert "Customers who allow: email:marketing 2." in lines
+    assert "2 took an objection back: only what they allowed afterwards counts." in lines
+
+
+def test_consents_that_allow_nothing_are_named(tmp_path: Path, policy: Policy) -> None:
+    letter = '"{""purpose"":""newsletter""}"'
+    text = f"a,Consent Given,2026-01-01,email,{letter}\na,Consent Given,2026-01-01,fax,{letter}\n"
+    said = "What is consented to as email:newsletter, fax:newsletter allows nothing: channels are "
+    assert any(line.startswith(said) for line in found_in(tmp_path, text, policy).lines())
+
+
+def test_one_order_that_outweighs_the_others_is_told(tmp_path: Path, policy: Policy) -> None:
+    days = [f"2026-{month:02d}-{day:02d}" for month in range(1, 5) for day in range(1, 26)]
+    amounts = ["50.00"] * 99 + ["1000000.00"]
+    text = "customer_id,event,occurred_at,amount\n" + "".join(
+        f"c{place % 9},Order Completed,{day},{amount}\n"
+        for place, (day, amount) in enumerate(zip(days, amounts, strict=True))
+    )
+    found = found_of(tmp_path, text, policy)
+    assert found.outsized is not None
+    assert found.outsized.share == pytest.approx(1e6 / (1e6 + 99 * 50))
+    assert (
+        "One order is 100% of all money: 1,000,000.00 EUR on 2026-04-25, 20,000 times the mean of "
+        "the others."
+    ) in "\n".join(found.lines())
+    usual = found_of(tmp_path / "usual", text.replace("1000000.00", "950.00"), policy)
+    assert usual.outsized is None
+
+
+def test_one_of_each_is_said_in_the_singular(tmp_path: Path, policy: Policy) -> None:
+    lines = found_in(tmp_path, "a,Order Completed,2026-01-01,,\n", policy).lines()
+    assert lines[0] == "1 signal of 1 customer and 0 visitors, 2026-01-01 to 2026-01-01."
+    assert lines[1] == "1 order of 1 customer (1.0 each), amounts in EUR."
+
+
 def test_an_unknown_event_is_named(tmp_path: Path, policy: Policy) -> None:
     found = found_in(tmp_path, "a,Page Veiwed,2026-01-01,,\n", policy)
     assert any(
-        "Unknown event 'Page Veiwed', 1 times: kept, but no feature sees it; did you mean "
+        "Unknown event 'Page Veiwed', 1 time: kept, but no feature sees it; did you mean "
         "'Page Viewed'?" in line
         for line in found.lines()
     )
