@@ -59,7 +59,15 @@ HOMES = {
         "training/search.py",  # and those that Optuna does
     },
     "threadpoolctl": {"training/fit.py"},
-    "typer": {"nextbest.py"},
+    "typer": {
+        "nextbest.py",
+        "training/verbs/data.py",
+        "training/verbs/messages.py",
+        "training/verbs/models.py",
+        "training/verbs/options.py",
+        "training/verbs/service.py",
+        "training/verbs/trials.py",
+    },
 }
 PICKLERS = {"pickle", "cloudpickle", "joblib", "dill"}
 
@@ -142,7 +150,7 @@ def test_a_reader_of_the_truth_is_seen() -> None:
 KNOW_THE_TRUTH = ("training.simulator.effects", "training.simulator.living")
 ASK_FOR_IT = ("training.simulate", "training.simulate_truth")
 MAY_KNOW = {"training/simulate.py", "training/simulate_truth.py"}
-MAY_ASK = {*MAY_KNOW, "training/simulate_words.py", "nextbest.py"}
+MAY_ASK = {*MAY_KNOW, "training/simulate_words.py", "training/verbs/trials.py"}
 
 
 def test_only_the_simulation_knows_true_effects() -> None:

@@ -93,6 +93,7 @@ def test_changed_only_is_for_everyone(trained: Trained, arguments: list[str]) ->
     from typer.testing import CliRunner
 
     import nextbest
+    from training.verbs.options import WrongUse
 
     result = CliRunner().invoke(nextbest.app, ["decide", *arguments, "--home", "x"])
-    assert isinstance(result.exception, nextbest.WrongUse)
+    assert isinstance(result.exception, WrongUse)
