@@ -288,7 +288,8 @@ def _answer_line(found: Answers) -> str:
     head = (
         f"{target.name} ({target.question.rstrip()}): {counted(found.rows, 'answer')} known "
         f"from {counted(found.snapshots, 'survey' if by_survey else 'snapshot')}, "
-        f"{found.yes:,} yes and {found.no:,} no; {counted(found.at_risk_now, 'customer')} {_risk(found, by_survey)}"
+        f"{found.yes:,} yes and {found.no:,} no; "
+        f"{counted(found.at_risk_now, 'customer')} {_risk(found, by_survey)}"
     )
     if found.enough:
         return f"{head}. Enough to train a model."
