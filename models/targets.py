@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final
 
-from features.signals import KNOWN_EVENTS
+from features.signals import KEYED_BY, KNOWN_EVENTS
 
 CHURN: Final = "churn_risk"
 REPURCHASE: Final = "repurchase_likelihood"
@@ -15,6 +15,35 @@ PROMOTER: Final = "promoter_likelihood"
 NEEDED: Final = (CHURN, REPURCHASE)
 TARGET_NAMES: Final = (*NEEDED, PROMOTER)
 LEAVING_EVENTS: Final = ("Subscription Cancelled", "Relationship Ended")
+# What customers do when something went wrong or is over, and what the company does to them: nobody
+# has come back because of it, and nobody is gone for want of it.
+NO_RETURN: Final = frozenset(
+    {
+        "Order Refunded",
+        "Order Cancelled",
+        "Order Shipped",
+        "Order Delivered",
+        "Product Removed",
+        "Payment Failed",
+        "Email Sent",
+        "Email Delivered",
+        "Email Bounced",
+        "Email Marked as Spam",
+        "Unsubscribed",
+        "SMS Sent",
+        "Push Notification Sent",
+        "Call Made",
+        "Letter Sent",
+        "Trial Ended",
+        "Trait Set",
+        "Consent Withdrawn",
+        "Objection Raised",
+        "Ticket Opened",
+        "Ticket Replied",
+        "Ticket Resolved",
+        "Decision Made",
+    }
+)
 PROMOTION: Final = "promotion"
 LAPSE: Final = "lapse"
 OUTCOMES: Final = ("absence", "presence", LAPSE, PROMOTION)
@@ -301,6 +330,7 @@ def _require_at_risk(target: Target, where: str) -> None:
             raise InvalidTargets(
                 f"{where}: at_risk = '{RUNNING}' beside events; it must stand alone; choose"
             )
+        _require_whole_name(where, "at_risk", event)
     if target.of_subscribers and target.at_risk_days != EVER:
         raise InvalidTargets(
             f"{where}: at_risk_days = {target.at_risk_days} of a {RUNNING}; whoever has one is "
@@ -322,6 +352,12 @@ def _require_direction(target: Target, where: str) -> None:
     for event in target.event:
         if event not in KNOWN_EVENTS:
             _require_known(f"{where}: unknown event", event, tuple(KNOWN_EVENTS), "")
+        if event in NO_RETURN:
+            raise InvalidTargets(
+                f"{where}: event = '{event}'; that is nothing by which a customer comes back or "
+                f"leaves; name what they do, such as '{ORDER}'"
+            )
+        _require_whole_name(where, "event", event)
         # A shop's churn is an order that does not come, a contract's is a cancellation that does.
         leaving = event in LEAVING_EVENTS
         expected = "absence" if (target.name == CHURN) != leaving else "presence"
@@ -330,6 +366,15 @@ def _require_direction(target: Target, where: str) -> None:
                 f"{where}: outcome = '{target.outcome}' of '{event}'; must be '{expected}', "
                 f"since a high {target.name} would else mean its opposite; correct it"
             )
+
+
+def _require_whole_name(where: str, key: str, event: str) -> None:
+    """That an event which is told apart by a word is not named without it: none is called so."""
+    if event in KEYED_BY:
+        raise InvalidTargets(
+            f"{where}: {key} = '{event}'; no signal is called that, since its {KEYED_BY[event]} is "
+            "part of its name; name another event"
+        )
 
 
 def _require_other_windows(target: Target, where: str) -> None:

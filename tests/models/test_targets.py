@@ -120,6 +120,33 @@ def test_a_mistake_in_a_contract_is_named(
 
 
 @pytest.mark.parametrize(
+    ("event", "words"),
+    [
+        ("Order Refunded", "that is nothing by which a customer comes back or leaves"),
+        ("Email Sent", "that is nothing by which a customer comes back or leaves"),
+        ("Communication Sent", "no signal is called that, since its channel is part of its name"),
+    ],
+)
+@pytest.mark.parametrize("name", ["churn_risk", "repurchase_likelihood"])
+def test_what_is_no_return_cannot_be_looked_for(name: str, event: str, words: str) -> None:
+    found = tables(load_targets())
+    said = f"x: target '{name}': event = '{event}'; {words}"
+    with pytest.raises(InvalidTargets, match=re.escape(said)):
+        targets_from_tables({**found, name: {**found[name], "event": event}}, "x")
+    both = {**found[name], "event": ["Order Completed", event]}
+    with pytest.raises(InvalidTargets, match=re.escape(said)):
+        targets_from_tables({**found, name: both}, "x")
+
+
+def test_nobody_is_at_risk_by_an_event_that_no_signal_is_called() -> None:
+    found = tables(load_targets())
+    churn = {**found["churn_risk"], "at_risk": "Survey Answered"}
+    words = "at_risk = 'Survey Answered'; no signal is called that, since its kind is part of"
+    with pytest.raises(InvalidTargets, match=re.escape(words)):
+        targets_from_tables({**found, "churn_risk": churn}, "x")
+
+
+@pytest.mark.parametrize(
     ("old", "new", "words"),
     [
         ("[churn_risk]", "[churn_rsk]", "unknown target 'churn_rsk'; did you mean 'churn_risk'?"),

@@ -18,6 +18,7 @@ import pytest
 from features.signals import DAY, EMPTY, HOUR, MINUTE, SignalColumns
 from features.traits import TraitChange
 from models.expectation import Expectation, Reason, Score
+from serving.api_keys import InvalidKeyName
 from serving.log_entries import Circumstances, IdempotencyConflict, InvalidDecision
 from serving.pauses import InvalidPause, UnknownPause, Wanted
 from serving.records import (
@@ -180,6 +181,24 @@ def test_a_key_works_until_it_is_revoked_and_is_not_kept(store: Store, file: Pat
     assert key.encode() not in everything
     assert store.revoke_keys("crm") == 1
     assert not store.key_is_known(key)
+
+
+@pytest.mark.parametrize(
+    ("name", "seen"),
+    [
+        ("", "it has 0 characters"),
+        ("  ", "it has 2 characters"),
+        ("crm ", "it has 4 characters"),
+        ("x" * 101, "it has 101 characters"),
+        ("a\x1b[31mb", "it holds U+001B (a control character) at place 2"),
+        ("crm\nother", "it holds U+000A (a control character) at place 4"),
+        ("c\u202erm", "it holds U+202E (right-to-left override) at place 2"),
+    ],
+)
+def test_a_key_whose_name_cannot_be_read_is_not_made(store: Store, name: str, seen: str) -> None:
+    with pytest.raises(InvalidKeyName, match=re.escape(f"{seen}; write whose key it is, such as")):
+        store.new_key(name)
+    assert store.key_names() == ()
 
 
 def test_only_the_owner_may_read_the_file(store: Store, file: Path) -> None:
