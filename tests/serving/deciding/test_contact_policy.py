@@ -73,6 +73,11 @@ def test_an_offer_of_today_is_not_chosen_in_a_night_that_outlasts_it(
     assert refusal_now(offer, in_new_york, shop_policy, midnight - 3 * HOUR) is None
     longer = replace(offer, valid_until=midnight + 8 * HOUR + 1)
     assert refusal_now(longer, NOBODY, shop_policy, midnight - 3 * HOUR) is None
+    # Over at eight sharp, when the night is: it would leave at the moment at which it is over.
+    as_long = replace(offer, valid_until=midnight + 8 * HOUR)
+    refusal = refusal_now(as_long, NOBODY, shop_policy, midnight - 3 * HOUR)
+    assert refusal is not None
+    assert refusal.rule == "dates"
 
 
 def test_consent_to_one_channel_does_not_open_another(
@@ -266,6 +271,36 @@ def test_no_to_a_question_silences_no_other_channel(
     refusal = refusal_now(newsletter, said_no, replace(policy, assumed_consents=assumed), DAY)
     assert refusal is not None
     assert refusal.rule == "cool_off"
+
+
+def test_a_channel_turned_off_and_on_again_is_open_and_the_others_rest(
+    rule_engine: Engine, shop_policy: Policy
+) -> None:
+    policy = replace(shop_policy, cool_off=COOL)
+    newsletter = entry_of(rule_engine, "newsletter")
+    yes = {
+        EMAIL: Consent(True, "recorded", "form"),
+        ("push", "marketing"): Consent(True, "recorded"),
+    }
+    ledger = Ledger(consents=yes, opt_outs=(OptOut("email", 0, had_said_yes=True),))
+    assert refusal_now(newsletter, ledger, policy, DAY) is None
+    refusal = refusal_now(replace(newsletter, channel="push"), ledger, policy, DAY)
+    assert refusal is not None
+    assert refusal.rule == "cool_off"
+
+
+def test_the_last_money_of_a_run_may_be_spent_and_no_more(
+    rule_engine: Engine, shop_policy: Policy, noon: int
+) -> None:
+    """To the last cent; what is owed takes nothing from it."""
+    call = entry_of(rule_engine, "newsletter", cost=0.30)
+    assert refusal_now(call, replace(NOBODY, money_left=0.30), shop_policy, noon) is None
+    refusal = refusal_now(call, replace(NOBODY, money_left=0.29), shop_policy, noon)
+    assert refusal is not None
+    assert (refusal.rule, refusal.until) == ("budget", None)
+    owed = entry_of(rule_engine, "ticket_apology")
+    assert owed.cost > 0
+    assert refusal_now(owed, replace(NOBODY, money_left=0.0), shop_policy, noon) is None
 
 
 def test_after_the_end_one_farewell_and_no_marketing(
