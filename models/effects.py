@@ -11,7 +11,7 @@ their covariance come from `training.effects`; all standard errors come from tha
 which spans all communications, so that the difference of two effects has an honest one too.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from math import isnan, prod
 from typing import Final
@@ -107,7 +107,8 @@ class CustomerEffects:
     Attributes
     ----------
     places : mapping of communication to int
-        Place in the arrays; a communication that is not in it was never measured.
+        Place in the arrays; a communication that is not in it was never measured, or not asked
+        for.
     values : ndarray of float64, shape (k,)
     covariance : ndarray of float64, shape (k, k)
         Of the errors of `values`.
@@ -174,23 +175,32 @@ class EffectModels:
 
     __hash__ = None  # type: ignore[assignment]
 
-    def on(self, state: FloatArray, stage: str) -> CustomerEffects:
-        """All effects on one customer.
+    def on(
+        self, state: FloatArray, stage: str, among: Collection[str] | None = None
+    ) -> CustomerEffects:
+        """Effects on one customer.
 
         Parameters
         ----------
         state : ndarray of float64, shape (n_state,)
             See `state_of`.
+        among : collection of str, optional
+            Communications that may be sent to the customer: others are not worked out. None: all.
         """
         x = self._terms_at(state)
+        asked = [i for i, name in enumerate(self.names) if among is None or name in among]
         k, d = self.coefficients.shape
-        half = (self.covariance.reshape(k * d * k, d) @ x).reshape(k, d, k)
+        # Only the rows that are asked for are read: the covariance of 60 communications is 4 MB,
+        # and about four of them suit a customer.
+        rows = self.covariance.reshape(k, d, k * d)
+        half = np.array([x @ rows[i] for i in asked]).reshape(len(asked), k, d)
+        usual = self.means.get(stage, self.mean)
         return CustomerEffects(
-            places={name: place for place, name in enumerate(self.names)},
-            values=self.coefficients @ x,
-            covariance=np.einsum("d,kdl->kl", x, half),
-            usual=self.means.get(stage, self.mean) @ x[: self.mean.shape[1]],
-            evidence=self.evidence,
+            places={self.names[i]: place for place, i in enumerate(asked)},
+            values=self.coefficients[asked] @ x,
+            covariance=half[:, asked] @ x,
+            usual=usual[asked] @ x[: usual.shape[1]],
+            evidence=self.evidence[asked],
             stated_scale=self.stated_scale,
         )
 

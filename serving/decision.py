@@ -8,7 +8,7 @@ Nothing here reads a clock, a file or a random number. The moment, the signals a
 number are given, so that every decision can be repeated and comes out the same.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Final
 
@@ -97,7 +97,7 @@ def propose(
     expectation = UNSCORED if objected else expectation_of(customer, engine)
     flags = flags_up(customer.features, expectation, engine.policy)
     entries, unsuited = eligible(customer, flags, expectation, engine.catalog)
-    measured = NOTHING_MEASURED if objected else effects_on(customer, expectation, engine)
+    measured = NOTHING_MEASURED if objected else effects_on(customer, expectation, entries, engine)
     return narrowed(Proposal(customer, expectation, flags, entries, unsuited, left_out, measured))
 
 
@@ -246,12 +246,17 @@ def expectation_of(customer: Customer, engine: Engine) -> Expectation:
     return engine.bundle.expect(row, engine.features, engine.texts)
 
 
-def effects_on(customer: Customer, expectation: Expectation, engine: Engine) -> CustomerEffects:
-    """What communications were measured to do to customers like this one; of a visitor, nothing."""
+def effects_on(
+    customer: Customer,
+    expectation: Expectation,
+    entries: Iterable[Communication],
+    engine: Engine,
+) -> CustomerEffects:
+    """What these were measured to do to customers like this one; of a visitor, nothing."""
     if engine.bundle is None or engine.bundle.effects is None or customer.anonymous:
         return NOTHING_MEASURED
     state = state_of(expectation, customer.features, customer.stage)
-    return engine.bundle.effects.on(state, customer.stage)
+    return engine.bundle.effects.on(state, customer.stage, {entry.name for entry in entries})
 
 
 # ---- When we cannot decide ---------------------------------------------------------------

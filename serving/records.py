@@ -205,9 +205,11 @@ def said(words: Words) -> str:
     return words if isinstance(words, str) else words()
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Refusal:
     """A candidate removed: by which rule first, and the whole change that would let it through.
+
+    Not frozen: its words are made when they are first read, and kept.
 
     `until`: when time alone lets it through, microseconds UTC; None where waiting does not help.
     The words of `change` say so too, so it is no part of what makes two refusals equal.
@@ -221,9 +223,8 @@ class Refusal:
     @property
     def change(self) -> str:
         """What would have to be different, in words."""
-        if not isinstance(self.words, str):  # made once: it is answered and logged
-            object.__setattr__(self, "words", said(self.words))
-        return said(self.words)
+        self.words = said(self.words)
+        return self.words
 
     def __repr__(self) -> str:
         """With its words said."""

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import Final
 
 from models.language import joined
@@ -55,7 +54,7 @@ def decisive(obstacles: Iterable[Obstacle]) -> tuple[Obstacle, ...]:
 def refusal_of(
     communication: str,
     obstacles: tuple[Obstacle, ...],
-    everything: Callable[[], Iterable[Obstacle]] | None = None,
+    everything: Callable[[str], Iterable[Obstacle]] | None = None,
 ) -> Refusal | None:
     """The refusal that all obstacles make together; None if there is none.
 
@@ -64,16 +63,17 @@ def refusal_of(
 
     Parameters
     ----------
-    everything : callable, optional
-        Finds all obstacles where those given are the decisive ones.
+    everything : from a communication to obstacles, optional
+        Finds all of them where those given are the decisive ones.
     """
     if not obstacles:
         return None
-    until = max([obstacle.until for obstacle in obstacles])
-    words = partial(_change, everything or (lambda: obstacles))
+    until = obstacles[-1].until  # `decisive` ones end with one that is for good
+    if until != NEVER:
+        until = max([obstacle.until for obstacle in obstacles])
+
+    def words() -> str:
+        found = obstacles if everything is None else everything(communication)
+        return joined(TOGETHER, [obstacle.change for obstacle in found])
+
     return Refusal(communication, obstacles[0].rule, words, None if until == NEVER else until)
-
-
-def _change(everything: Callable[[], Iterable[Obstacle]]) -> str:
-    """The change that a refusal waits for, from all its obstacles."""
-    return joined(TOGETHER, [obstacle.change for obstacle in everything()])

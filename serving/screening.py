@@ -7,7 +7,6 @@ only when somebody reads the words of the refusal.
 """
 
 from dataclasses import dataclass
-from functools import partial
 
 from serving.catalog import Catalog, Communication
 from serving.contact_policy import FOREMOST, Now, now_of, obstacles_now
@@ -37,11 +36,14 @@ def screened(proposal: Proposal, ledger: Ledger, engine: Engine) -> Screened:
     """
     catalog = engine.catalog
     now = now_of(ledger, engine.policy, proposal.customer.as_of)
-    policy_may_outrank = now.outranks
+    policy_may_outrank, unsuited = now.outranks, proposal.unsuited
+
+    def everything(name: str) -> tuple[Obstacle, ...]:
+        return _everything(catalog.communications[name], proposal, now, catalog)
+
     allowed, refused = [], []
     for name, entry in catalog.communications.items():
-        obstacles = proposal.unsuited.get(name, ())
-        everything = partial(_everything, entry, proposal, now, catalog)
+        obstacles = unsuited.get(name, ())
         out_of_the_question = obstacles and obstacles[-1].until == NEVER  # they are decisive
         if policy_may_outrank or not out_of_the_question:
             obstacles = _in_order(obstacles, _held_back(entry, proposal, now, catalog))
@@ -50,7 +52,7 @@ def screened(proposal: Proposal, ledger: Ledger, engine: Engine) -> Screened:
             allowed.append(entry)
         else:
             refused.append(refusal)
-    free_at = tuple(each.until for each in refused if each.until is not None)
+    free_at = tuple([each.until for each in refused if each.until is not None])
     return Screened(tuple(allowed), tuple(refused), free_at)
 
 

@@ -79,12 +79,12 @@ class Scene:
 
     @property
     def measured(self) -> CustomerEffects:
-        """What communications were measured to do to this customer."""
+        """What the entries were measured to do to this customer."""
         if self.effects is None or not self.expectation.scores:
             return NOTHING_MEASURED
         customer = self.customer
         state = state_of(self.expectation, customer.features, customer.stage)
-        return self.effects.on(state, customer.stage)
+        return self.effects.on(state, customer.stage, {entry.name for entry in self.entries})
 
     def weighed(self) -> list[Weighed]:
         """Silence and all that may be sent."""
@@ -137,7 +137,7 @@ class Scene:
         yield Term("response", (response - 1.0) * share, of)
         yield Term("response", (response - 1.0) * goodbyes)
         if place is not None and self.effects is not None:
-            found = self.effects.coefficients[place].tolist()
+            found = self.effects.coefficients[self.effects.names.index(entry.name)].tolist()
             for coefficient, of in zip(found, self.effects.terms, strict=True):
                 yield Term("measured", weight * trusted * coefficient, tuple(of))
         yield Term("cost", -entry.cost)

@@ -81,6 +81,33 @@ def test_effects_are_lines_in_the_terms_and_errors_those_of_the_covariance(
     assert on.evidence.tolist() == [100, 7]
 
 
+@pytest.mark.parametrize("among", [("b", "z", "d"), ("c",), (), ("a", "b", "c", "d")])
+def test_effects_of_some_are_what_they_are_among_all(among: tuple[str, ...]) -> None:
+    rng = np.random.default_rng(8)
+    root = rng.normal(size=(8, 8))
+    models = EffectModels(
+        names=("a", "b", "c", "d"),
+        state=("money", "risk"),
+        terms=((), ("money", "risk")),
+        coefficients=rng.normal(size=(4, 2)),
+        covariance=root @ root.T,
+        evidence=np.array([100, 7, 30, 4]),
+        means={},
+        mean=rng.normal(size=(4, 2)),
+    )
+    state = np.array([10.0, 0.2])
+    every, some = models.on(state, "active"), models.on(state, "active", among)
+    assert list(some.places) == sorted({*among} & {*models.names})
+    for name, place in some.places.items():
+        there = every.places[name]
+        assert some.values[place] == pytest.approx(every.values[there], abs=1e-12)
+        assert some.usual[place] == pytest.approx(every.usual[there], abs=1e-12)
+        assert some.evidence[place] == every.evidence[there]
+        for other, beside in some.places.items():
+            covariance = every.covariance[there, every.places[other]]
+            assert some.covariance[place, beside] == pytest.approx(covariance, abs=1e-12)
+
+
 def test_what_is_usual_in_a_stage_is_told_for_orders_as_large_as_the_customers(
     models: EffectModels,
 ) -> None:
