@@ -328,6 +328,7 @@ def test_after_the_end_one_farewell_and_no_marketing(
         ("E-Mail", "email", "marketing", True),
         ("sms", "email", "marketing", False),
         ("SMS, Newsletter", "email", "marketing", True),
+        ("E-Mail, SMS", "sms", "marketing", True),
         ("carrier pigeon", "email", "marketing", True),  # no channel of ours: no wish of ours
         ("sms", "email", "service", True),
         ("sms", "inapp", "marketing", True),  # waits in the app, reaches out to nobody
@@ -342,7 +343,7 @@ def test_a_stated_channel_binds_marketing_that_reaches_out(
     message_class: str,
     may: bool,
 ) -> None:
-    assumed = frozenset({("email", "marketing"), ("inapp", "marketing")})
+    assumed = frozenset((each, "marketing") for each in ("email", "inapp", "sms"))
     policy = replace(shop_policy, assumed_consents=assumed)
     entry = entry_of(rule_engine, "newsletter", channel=channel, message_class=message_class)
     ledger = Ledger(consents={}, traits={"preferred_channel": stated} if stated else {})
