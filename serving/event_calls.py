@@ -25,21 +25,26 @@ LATER: Final = (
     "taken it over; consent counts at once"
 )
 
+NO_TIME: Final = (
+    "the sentAt of the batch is no time, so no clock was corrected and the items' own times were "
+    "taken as they stand; write 2026-03-31T18:05:00Z, or leave it out"
+)
+
 
 async def take_events(request: Request) -> Response:
     """Take in a batch as Segment's libraries send it; the report names each item."""
     service: Service = request.app.state.service
     try:
         content = await content_of(request, BATCH_LIMIT, lenient=True, gzip=True)
-        items, sent_at = batch_of(content)
+        items, sent_at, doubt = batch_of(content)
     except Refused as refused:
         return refused.response
     arrival = Arrival(service.clock(), sent_at, service.surroundings.currency)
-    return json_response(await anyio.to_thread.run_sync(report, service, items, arrival))
+    return json_response(await anyio.to_thread.run_sync(report, service, items, arrival, doubt))
 
 
-def batch_of(content: object) -> tuple[list[object], int | None]:
-    """The items of a batch, and when their sender sent them.
+def batch_of(content: object) -> tuple[list[object], int | None, str]:
+    """The items of a batch, when their sender sent them, and what was wrong with that time.
 
     Raises
     ------
@@ -55,12 +60,15 @@ def batch_of(content: object) -> tuple[list[object], int | None]:
     if len(items) > MOST_ITEMS:
         words = f"{len(items)} items; a batch holds at most {MOST_ITEMS}; send several"
         raise Refused(problem(422, words, (("/batch", "too_long", words),)))
-    sent_at = content.get("sentAt")
-    return items, moment_of(sent_at) if isinstance(sent_at, str) else None
+    said = content.get("sentAt")
+    sent_at = moment_of(said) if isinstance(said, str) else None
+    return items, sent_at, NO_TIME if sent_at is None and said is not None else ""
 
 
-def report(service: Service, items: list[object], arrival: Arrival) -> dict[str, Json]:
-    """Take the items in, and say what became of each."""
+def report(
+    service: Service, items: list[object], arrival: Arrival, doubt: str = ""
+) -> dict[str, Json]:
+    """Take the items in, and say what became of each, and what is doubtful about the batch."""
     read = [read_item(item, arrival) for item in items]
     verdicts = service.store.receive(read, service.now())
     live = service.surroundings.about.clock == "live"
@@ -70,7 +78,7 @@ def report(service: Service, items: list[object], arrival: Arrival) -> dict[str,
     return {
         "received_at": time_text(arrival.received_at),
         **counts,
-        "note": "" if live or not counts[ACCEPTED] else LATER,
+        "note": "; ".join(filter(None, (doubt, "" if live or not counts[ACCEPTED] else LATER))),
         "items": [told(place, verdict) for place, verdict in enumerate(verdicts)],
     }
 

@@ -18,13 +18,13 @@ from features.intake.checks import CLOCK_TOLERANCE
 from features.signals import (
     ABSENT,
     COMMUNICATION_SENT,
-    KNOWN_EVENTS,
     SignalColumns,
     code,
     event_key,
 )
 from serving.answer import time_text
 from serving.event_cells import Text, cell, is_id, moment_of, told_of_files
+from serving.event_notes import notes
 from serving.event_numbers import Numbers, numbers_of
 from serving.event_rows import TELLS, mistyped, row_of
 from serving.wire import Unreadable
@@ -139,7 +139,7 @@ def read_item(item: object, arrival: Arrival) -> Item:
         "occurred_at": time_text(moments[0]),
         "received_at": time_text(moments[1]),
     }
-    return _received(row, moments, numbers, content)
+    return _received(row, moments, numbers, content, "; ".join(notes(kind, item, row)))
 
 
 def _said_id(item: Mapping[object, object]) -> str:
@@ -190,7 +190,7 @@ def _content(row: Mapping[str, Text], item: Mapping[object, object], arrival: Ar
 
 
 def _received(
-    row: Mapping[str, Text], moments: tuple[int, int], numbers: Numbers, content: str
+    row: Mapping[str, Text], moments: tuple[int, int], numbers: Numbers, content: str, note: str
 ) -> Received:
     event, customer_id = row["event"] or "", row["customer_id"] or ""
     message_id = row["message_id"] or ""
@@ -213,7 +213,7 @@ def _received(
         row,
         SignalColumns(*(np.array([column], dtype=np.int64) for column in columns)),
         consent,
-        "" if event in KNOWN_EVENTS else "kept, but no feature sees an event of this name",
+        note,
     )
 
 

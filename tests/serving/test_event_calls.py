@@ -191,6 +191,15 @@ def test_the_clock_of_the_sender_is_corrected(ask: Ask, store: Store, clock: Clo
     assert abs(int(signals.occurred_at[-1]) - (clock.now - MINUTE)) < SECOND
 
 
+@pytest.mark.parametrize("sent_at", ["soon", 1_793_534_400, {}, "2026-13-45T00:00:00Z"])
+def test_a_batch_sent_at_no_time_is_taken_and_told(ask: Ask, sent_at: object) -> None:
+    report = send(ask, track("Product Viewed"), sentAt=sent_at)
+    assert report["accepted"] == 1
+    assert report["note"].startswith(
+        "the sentAt of the batch is no time, so no clock was corrected"
+    )
+
+
 def test_an_objection_holds_at_the_next_call_and_ends_scoring(ask: Ask) -> None:
     assert decide(ask, "C-lapsing")["scores"] != {}
     send(ask, track("Objection Raised", userId="C-lapsing"))

@@ -97,6 +97,39 @@ def test_who_it_was(ids: dict[str, Any], customer: str) -> None:
     assert taken(track() | ids).customer_id == customer
 
 
+@pytest.mark.parametrize(
+    ("item", "note"),
+    [
+        (track(), ""),
+        (track("Candle Lit"), "kept, but no feature sees an event of this name"),
+        (
+            {"type": "identify", "userId": "C-1", "anonymousId": "7f3a", "traits": {"a": 1}},
+            "what the visitor did before stays under the anonymousId; identities are not joined",
+        ),
+        ({"type": "identify", "userId": "C-1", "traits": {"a": 1}}, ""),
+        (
+            track(sentAt="yesterday"),
+            "its sentAt is no time and was passed over; write 2026-03-31T18:05:00Z",
+        ),
+        (track("Consent Given", properties={"channel": "E-Mail", "purpose": "Marketing"}), ""),
+        (
+            track("Consent Given", properties={"channel": "email", "purpose": "newsletter"}),
+            "it allows nothing: channels are email, sms, push, inapp, chat, call, post, purposes "
+            "marketing, service, research",
+        ),
+        (
+            track(
+                "Consent Given",
+                properties={"channel": "sms", "purpose": "marketing", "expires_at": STAMP},
+            ),
+            "its end was passed over: a consent stands until 'Consent Withdrawn' is sent",
+        ),
+    ],
+)
+def test_what_an_item_says_in_vain_is_noted(item: dict[str, Any], note: str) -> None:
+    assert taken(item).note == note
+
+
 # ---- Time --------------------------------------------------------------------------------
 
 
