@@ -4,8 +4,9 @@ from math import inf
 
 import pytest
 
+from features.signals import DAY
 from models.expectation import Expectation, Score
-from serving.catalog import Catalog
+from serving.catalog import Catalog, Condition
 from serving.eligibility import eligible, why_unsuited
 from serving.engine import Engine
 from serving.records import Customer, Refusal
@@ -184,3 +185,42 @@ def _with_prior(catalog: Catalog, name: str, source: str) -> Catalog:
     entry = catalog.communications[name]
     doubted = replace(entry, prior=replace(entry.prior, source=source, reviewed=False))
     return replace(catalog, communications={**catalog.communications, name: doubted})
+
+
+@pytest.mark.parametrize(
+    ("condition", "now", "waits"),
+    [
+        (Condition("days_since_last_order", ">=", 15.0), 10.0, 5 * DAY),
+        (Condition("days_since_last_order", ">", 15.0), 10.0, 5 * DAY + 1),
+        (Condition("tenure_days", ">", 14.0), 14.0, 1),
+        (Condition("subscription_days_left", "<=", 45.0), 60.0, 15 * DAY),
+        (Condition("subscription_days_left", "<", 45.0), 60.0, 15 * DAY + 1),
+        # Time goes the other way, or has nothing to do with it.
+        (Condition("days_since_last_order", "<=", 5.0), 10.0, None),
+        (Condition("subscription_days_left", ">=", 45.0), 30.0, None),
+        (Condition("orders_ever", ">=", 15.0), 14.0, None),
+    ],
+)
+def test_a_number_that_time_moves_says_when_it_is_there(
+    regular: Customer, rule_engine: Engine, condition: Condition, now: float, waits: int | None
+) -> None:
+    """To the microsecond: just then the condition holds, and a microsecond before it does not."""
+    entry = replace(rule_engine.catalog.communications["newsletter"], where=(condition,))
+    engine = replace(
+        rule_engine, catalog=replace(rule_engine.catalog, communications={entry.name: entry})
+    )
+
+    def seen_after(time: int) -> Customer:
+        moved = -time if condition.feature == "subscription_days_left" else time
+        features = {**regular.features, condition.feature: now + moved / DAY}
+        return replace(regular, as_of=regular.as_of + time, features=features)
+
+    refusal = refusals_of(seen_after(0), engine)["newsletter"]
+    assert refusal.rule == "where"
+    if waits is None:
+        assert refusal.until is None
+        return
+    assert refusal.until == regular.as_of + waits
+    assert refusals_of(seen_after(waits), engine) == {}
+    if waits > 1:
+        assert "newsletter" in refusals_of(seen_after(waits - 1), engine)
