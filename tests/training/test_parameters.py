@@ -2,6 +2,8 @@
 
 from dataclasses import asdict
 
+import lightgbm
+import numpy as np
 import pytest
 
 from training.forest import BoosterSettings
@@ -15,6 +17,14 @@ from training.parameters import (
 )
 
 USUAL = BoosterSettings()
+
+
+def booster_text(seed: int) -> str:
+    """What LightGBM writes down of a model and of the seed that it used."""
+    rows = np.arange(40.0)
+    settings = {"objective": "regression", "seed": seed, "verbosity": -1, "num_threads": 1}
+    data = lightgbm.Dataset(rows[:, np.newaxis], rows)
+    return str(lightgbm.train(settings, data, num_boost_round=1).model_to_string())
 
 
 def test_every_setting_has_a_range_that_holds_its_default() -> None:
@@ -56,6 +66,11 @@ def test_a_seed_that_somebody_would_cut_is_refused(seed: int) -> None:
     assert f"seed {seed}: must be a whole number from 0 to 2147483647" in str(caught.value)
 
 
-def test_the_smallest_and_the_largest_seed_may_be() -> None:
-    require_seed(0)
-    require_seed(LARGEST_SEED)
+@pytest.mark.parametrize("seed", [0, LARGEST_SEED])
+def test_the_smallest_and_the_largest_seed_are_used_as_they_are(seed: int) -> None:
+    require_seed(seed)
+    assert f"[seed: {seed}]" in booster_text(seed)
+
+
+def test_a_larger_seed_would_be_used_as_another() -> None:
+    assert f"[seed: {LARGEST_SEED + 1}]" not in booster_text(LARGEST_SEED + 1)
