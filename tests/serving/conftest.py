@@ -1,11 +1,16 @@
 """A small home: three customers, a bundle of base rates, consent of two of them."""
 
+import asyncio
 import math
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
+import httpx
 import numpy as np
 import pytest
+from fastapi import FastAPI
 
 from features.definitions import FEATURES
 from features.home import About, Home
@@ -15,9 +20,15 @@ from models.bundle_files import write_bundle
 from models.classifier import BaseRate, Classifier
 from models.margin import MarginModel
 from models.targets import load_targets
+from serving.answer import Surroundings
+from serving.api import create_app
+from serving.champion import Champion
+from serving.engine import Engine
+from serving.settings import Settings
 from serving.store import Store
 
 MIDNIGHT = 1_793_491_200_000_000  # 2026-11-01T00:00:00Z
+Ask = Callable[..., httpx.Response]
 
 
 @dataclass(frozen=True)
@@ -84,6 +95,59 @@ def home(tmp_path: Path) -> Home:
         store.set_data_end(MIDNIGHT)
         store.set_champion(write_bundle(small_bundle(), found.bundles))
     return found
+
+
+@pytest.fixture
+def store(home: Home) -> Iterator[Store]:
+    with Store.open(home.store) as opened:
+        yield opened
+
+
+@pytest.fixture
+def engine(home: Home, store: Store) -> Engine:
+    return Champion(home, store).current().engine
+
+
+@pytest.fixture
+def surroundings(home: Home) -> Surroundings:
+    return Surroundings(home.about(), "EUR")
+
+
+@pytest.fixture
+def app(home: Home) -> Iterator[FastAPI]:
+    made = create_app(Settings(home.path), rng=np.random.default_rng(7))
+    yield made
+    made.state.service.store.close()
+
+
+@pytest.fixture(scope="session")
+def caller() -> Callable[[FastAPI, str], Ask]:
+    """Makes what calls an app, with a key of that name; without a key if it is empty."""
+
+    def made(app: FastAPI, name: str = "test") -> Ask:
+        keyed = {}
+        if name:
+            keyed = {"Authorization": f"Bearer {app.state.service.store.new_key(name)}"}
+
+        def asked(method: str, path: str, **request: Any) -> httpx.Response:
+            headers = keyed | request.pop("headers", {})
+
+            async def answer() -> httpx.Response:
+                transport = httpx.ASGITransport(app)
+                async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+                    return await client.request(method, path, headers=headers, **request)
+
+            return asyncio.run(answer())
+
+        return asked
+
+    return made
+
+
+@pytest.fixture
+def ask(app: FastAPI, caller: Callable[[FastAPI], Ask]) -> Ask:
+    """Calls the app with a key."""
+    return caller(app)
 
 
 def moved(change: Change, days: int) -> Change:

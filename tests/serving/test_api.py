@@ -4,13 +4,12 @@ import asyncio
 import json
 import logging
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
 import httpx
-import numpy as np
 import openapi_spec_validator
 import pytest
 from fastapi import FastAPI
@@ -35,36 +34,9 @@ Ask = Callable[..., httpx.Response]
 
 
 @pytest.fixture
-def app(home: Home) -> Iterator[FastAPI]:
-    made = create_app(Settings(home.path), rng=np.random.default_rng(7))
-    yield made
-    made.state.service.store.close()
-
-
-@pytest.fixture
-def anonymous(app: FastAPI) -> Ask:
+def anonymous(app: FastAPI, caller: Callable[[FastAPI, str], Ask]) -> Ask:
     """Asks without a key."""
-
-    def ask(method: str, path: str, **request: Any) -> httpx.Response:
-        async def answer() -> httpx.Response:
-            transport = httpx.ASGITransport(app)
-            async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
-                return await client.request(method, path, **request)
-
-        return asyncio.run(answer())
-
-    return ask
-
-
-@pytest.fixture
-def ask(app: FastAPI, anonymous: Ask) -> Ask:
-    key = app.state.service.store.new_key("test")
-
-    def with_key(method: str, path: str, **request: Any) -> httpx.Response:
-        headers = {"Authorization": f"Bearer {key}"} | request.pop("headers", {})
-        return anonymous(method, path, headers=headers, **request)
-
-    return with_key
+    return caller(app, "")
 
 
 def decide(ask: Ask, customer_id: str = "C-lapsing", **fields: object) -> httpx.Response:
@@ -519,7 +491,7 @@ def break_store(app: FastAPI) -> None:
     """Let nobody read or write the store any more."""
     store, path = app.state.service.store, app.state.service.settings.home / "store.db"
     store._file.reader.dispose()
-    store._writer.dispose()
+    store._file.writer.dispose()
     for beside in (path, *path.parent.glob("store.db-*")):
         beside.write_bytes(b"no database at all" * 1000)
 
@@ -542,7 +514,7 @@ def test_a_mistake_of_ours_in_readiness_is_unready_and_counted(
 
 
 def test_readiness_says_that_the_store_cannot_be_written(app: FastAPI, anonymous: Ask) -> None:
-    with app.state.service.store._writer.connect() as connection:
+    with app.state.service.store._file.writer.connect() as connection:
         connection.exec_driver_sql("PRAGMA query_only = ON")
     response = anonymous("GET", "/readyz")
     assert (response.status_code, response.json()["status"]) == (503, "unready")

@@ -1,55 +1,27 @@
 """Many decisions in one call, and the flat form."""
 
-import asyncio
 import json
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
 import httpx
-import numpy as np
 import pytest
 from fastapi import FastAPI
 
-from features.home import Home
 from serving import batch_calls
 from serving.answer_schemas import BatchAnswer
-from serving.api import create_app
 from serving.desk import Question, Ready
 from serving.pauses import Wanted
-from serving.settings import Settings
 
 BATCH = "/v1/decisions/batch"
 Ask = Callable[..., httpx.Response]
 
 
-@pytest.fixture
-def app(home: Home) -> Iterator[FastAPI]:
-    made = create_app(Settings(home.path), rng=np.random.default_rng(7))
-    yield made
-    made.state.service.store.close()
-
-
-@pytest.fixture
-def ask(app: FastAPI) -> Ask:
-    key = app.state.service.store.new_key("test")
-
-    def asked(path: str, body: object) -> httpx.Response:
-        async def answer() -> httpx.Response:
-            transport = httpx.ASGITransport(app)
-            async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
-                headers = {"Authorization": f"Bearer {key}"}
-                return await client.post(path, json=body, headers=headers)
-
-        return asyncio.run(answer())
-
-    return asked
-
-
 def items(ask: Ask, *decisions: object, path: str = BATCH, **fields: Any) -> list[dict[str, Any]]:
-    response = ask(path, {"decisions": list(decisions), **fields})
+    response = ask("POST", path, json={"decisions": list(decisions), **fields})
     assert response.status_code == 200, response.text
     found: list[dict[str, Any]] = response.json()["items"]
     return found
@@ -117,16 +89,16 @@ def test_sentences_can_be_left_out(ask: Ask, app: FastAPI) -> None:
 def test_the_flat_form(ask: Ask) -> None:
     flat = [f"{path}?format=flat" for path in (BATCH, "/v1/decisions")]
     [found] = items(ask, {"customer_id": "C-lapsing"}, path=flat[0])
-    one = ask(flat[1], {"customer_id": "C-lapsing"}).json()
+    one = ask("POST", flat[1], json={"customer_id": "C-lapsing"}).json()
     for decision in (found["decision"], one):
         assert decision["churn_risk"] == 0.3
         assert not [v for v in decision.values() if isinstance(v, dict | list)]
-    assert ask(f"{BATCH}?format=tall", {"decisions": [{}]}).status_code == 422
+    assert ask("POST", f"{BATCH}?format=tall", json={"decisions": [{}]}).status_code == 422
 
 
 @pytest.mark.parametrize("decisions", [[], [{"customer_id": "c"}] * 501, "C-new", None])
 def test_a_batch_of_another_shape_is_refused(ask: Ask, decisions: object) -> None:
-    assert ask(BATCH, {"decisions": decisions}).status_code == 422
+    assert ask("POST", BATCH, json={"decisions": decisions}).status_code == 422
 
 
 def test_five_hundred_decisions_fit(

@@ -1,7 +1,6 @@
 """One question in, one recorded answer out."""
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -20,22 +19,6 @@ from serving.store import Store
 
 MIDNIGHT = 1_793_491_200_000_000
 ASKED = Question("C-lapsing", MIDNIGHT, 0.5)
-
-
-@pytest.fixture
-def store(home: Home) -> Iterator[Store]:
-    with Store.open(home.store) as opened:
-        yield opened
-
-
-@pytest.fixture
-def engine(home: Home, store: Store) -> Engine:
-    return Champion(home, store).current().engine
-
-
-@pytest.fixture
-def surroundings(home: Home) -> Surroundings:
-    return Surroundings(home.about(), "EUR")
 
 
 def test_each_message_counts_once() -> None:

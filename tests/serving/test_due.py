@@ -1,7 +1,6 @@
 """Of several moments that are open at once, what is owed or worth most has the first turn."""
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -16,7 +15,6 @@ from features.signals import ABSENT, DAY, EMPTY, HOUR, SignalColumns, code
 from serving import policy
 from serving.answer import Surroundings
 from serving.catalog import load_catalog
-from serving.champion import Champion
 from serving.desk import Question, answer_to
 from serving.due import due_to
 from serving.engine import Engine
@@ -26,17 +24,6 @@ from serving.store import Store
 MIDNIGHT = 1_793_491_200_000_000
 EVENTS = ("Product Viewed", "Product Added", "Checkout Started", "Chat Opened", "Page Viewed")
 CASES = 60
-
-
-@pytest.fixture
-def store(home: Home) -> Iterator[Store]:
-    with Store.open(home.store) as opened:
-        yield opened
-
-
-@pytest.fixture
-def engine(home: Home, store: Store) -> Engine:
-    return Champion(home, store).current().engine
 
 
 def entry(event: str, worth: float, message_class: str) -> str:

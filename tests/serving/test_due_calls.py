@@ -1,6 +1,5 @@
 """What is due: after a trigger and its delay, once a moment, and not after what ended it."""
 
-import asyncio
 import sqlite3
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -65,17 +64,11 @@ def app(live: Home, clock: Clock) -> Iterator[FastAPI]:
 
 
 @pytest.fixture
-def ask(app: FastAPI) -> Ask:
-    key = app.state.service.store.new_key("test")
+def ask(app: FastAPI, caller: Callable[[FastAPI], Callable[..., httpx.Response]]) -> Ask:
+    call = caller(app)
 
     def asked(method: str, path: str, **request: Any) -> dict[str, Any]:
-        async def answer() -> httpx.Response:
-            transport = httpx.ASGITransport(app)
-            async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
-                headers = {"Authorization": f"Bearer {key}"}
-                return await client.request(method, path, headers=headers, **request)
-
-        response = asyncio.run(answer())
+        response = call(method, path, **request)
         assert response.status_code == 200, response.text
         found: dict[str, Any] = response.json()
         return found

@@ -8,16 +8,12 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import httpx
-import numpy as np
 import pytest
 from fastapi import FastAPI
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from features.home import Home
-from serving.api import create_app
 from serving.failures import Failures
-from serving.settings import Settings
 
 JSON = {"Content-Type": "application/json"}
 LONGEST_SECONDS = 5.0  # the server ends a call then; these take milliseconds
@@ -62,13 +58,6 @@ PROPERTIES = (
     *("selection_probability", "score", "kind", "discount", "ends_at", "points", "minutes"),
     *("purpose", "evidence", "userAgent"),
 )
-
-
-@pytest.fixture
-def app(home: Home) -> Iterator[FastAPI]:
-    made = create_app(Settings(home.path), rng=np.random.default_rng(7))
-    yield made
-    made.state.service.store.close()
 
 
 @pytest.fixture

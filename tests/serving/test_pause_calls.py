@@ -1,6 +1,5 @@
 """The crisis switch over HTTP, and caps of a household, while many ask at once."""
 
-import asyncio
 import json
 import threading
 from collections import Counter
@@ -154,29 +153,14 @@ def app(crowd: Home) -> Iterator[FastAPI]:
     made.state.service.store.close()
 
 
-@pytest.fixture
-def ask(app: FastAPI) -> Ask:
-    headers = {"Authorization": f"Bearer {app.state.service.store.new_key('tests')}"}
-
-    def asked(method: str, path: str, body: object = None) -> httpx.Response:
-        async def answer() -> httpx.Response:
-            transport = httpx.ASGITransport(app)
-            async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
-                return await client.request(method, path, json=body, headers=headers)
-
-        return asyncio.run(answer())
-
-    return asked
-
-
 def decided(ask: Ask, customer_id: str) -> dict[str, object]:
-    return dict(ask("POST", "/v1/decisions", {"customer_id": customer_id}).json())
+    return dict(ask("POST", "/v1/decisions", json={"customer_id": customer_id}).json())
 
 
 def test_the_switch_is_turned_on_seen_and_turned_off(ask: Ask) -> None:
     assert ask("GET", "/v1/pause").json()["pauses"] == []
     assert decided(ask, "P-01")["class"] == "marketing"
-    turned = ask("POST", "/v1/pause", {"on": True, "reason": "fire", "channel": "email"})
+    turned = ask("POST", "/v1/pause", json={"on": True, "reason": "fire", "channel": "email"})
     assert turned.status_code == 200
     (pause,) = PausesAnswer.model_validate(turned.json()).pauses
     assert (pause.number, pause.channel, pause.stage) == (1, "email", "any")
@@ -185,7 +169,7 @@ def test_the_switch_is_turned_on_seen_and_turned_off(ask: Ask) -> None:
     assert decided(ask, "P-02")["channel"] != "email"
     standing = ask("GET", "/v1/customers/P-01/decision").json()
     assert standing["channel"] != "email"  # what stood is held back as well
-    assert ask("POST", "/v1/pause", {"on": False, "number": 1}).json() == {"pauses": []}
+    assert ask("POST", "/v1/pause", json={"on": False, "number": 1}).json() == {"pauses": []}
     assert decided(ask, "P-03")["class"] == "marketing"
 
 
@@ -194,9 +178,9 @@ def test_the_switch_is_turned_on_seen_and_turned_off(ask: Ask) -> None:
     [("channel", "sms"), ("reason", "over"), ("flag", "detractor"), ("allow", [])],
 )
 def test_letting_a_part_go_never_lets_everything_go(ask: Ask, field: str, value: object) -> None:
-    on = ask("POST", "/v1/pause", {"on": True, "reason": "a product is called back"}).json()
-    ask("POST", "/v1/pause", {"on": True, "reason": "no lines", "channel": "sms"})
-    refused = ask("POST", "/v1/pause", {"on": False, field: value})
+    on = ask("POST", "/v1/pause", json={"on": True, "reason": "a product is called back"}).json()
+    ask("POST", "/v1/pause", json={"on": True, "reason": "no lines", "channel": "sms"})
+    refused = ask("POST", "/v1/pause", json={"on": False, field: value})
     assert refused.status_code == 422
     assert f"'{field}' of a pause to turn off; must be its number" in refused.json()["detail"]
     assert ask("GET", "/v1/pause").json()["pauses"][0] == on["pauses"][0]
@@ -225,7 +209,7 @@ def test_letting_a_part_go_never_lets_everything_go(ask: Ask, field: str, value:
 def test_a_pause_that_makes_no_sense_is_named(
     ask: Ask, body: dict[str, object], status: int, words: str
 ) -> None:
-    refused = ask("POST", "/v1/pause", body)
+    refused = ask("POST", "/v1/pause", json=body)
     assert refused.status_code == status
     assert words in refused.json()["detail"]
     assert ask("GET", "/v1/pause").json()["pauses"] == []

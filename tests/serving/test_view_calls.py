@@ -1,7 +1,6 @@
 """Calls that show something: they are true to the decision, and log nothing."""
 
-import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,12 +9,9 @@ import pytest
 from fastapi import FastAPI
 
 from features.definitions import FEATURES
-from features.home import Home
 from features.signals import DAY
 from models.bundle import Bundle
 from serving import view_schemas
-from serving.api import create_app
-from serving.settings import Settings
 from serving.store import Store
 
 MIDNIGHT = 1_793_491_200_000_000
@@ -37,31 +33,9 @@ class Objection:
 
 
 @pytest.fixture
-def app(home: Home) -> Iterator[FastAPI]:
-    made = create_app(Settings(home.path))
-    yield made
-    made.state.service.store.close()
-
-
-@pytest.fixture
 def store(app: FastAPI) -> Store:
     found: Store = app.state.service.store
     return found
-
-
-@pytest.fixture
-def ask(app: FastAPI, store: Store) -> Ask:
-    key = store.new_key("test")
-
-    def asked(path: str) -> httpx.Response:
-        async def answer() -> httpx.Response:
-            transport = httpx.ASGITransport(app)
-            async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
-                return await client.get(path, headers={"Authorization": f"Bearer {key}"})
-
-        return asyncio.run(answer())
-
-    return asked
 
 
 def shown(response: httpx.Response, model: Any) -> dict[str, Any]:
@@ -72,7 +46,7 @@ def shown(response: httpx.Response, model: Any) -> dict[str, Any]:
 
 
 def test_a_profile(ask: Ask, store: Store) -> None:
-    found = shown(ask("/v1/customers/C-lapsing"), view_schemas.CustomerAnswer)
+    found = shown(ask("GET", "/v1/customers/C-lapsing"), view_schemas.CustomerAnswer)
     assert (found["stage"], found["note"]) == ("lapsing", "")
     assert found["scores"]["churn_risk"]["value"] == 0.3
     assert found["signals"] == {
@@ -92,7 +66,7 @@ def test_a_profile(ask: Ask, store: Store) -> None:
 
 
 def test_an_explanation_says_what_a_decision_would(ask: Ask, store: Store) -> None:
-    found = shown(ask("/v1/customers/C-lapsing/explanation"), view_schemas.ExplanationAnswer)
+    found = shown(ask("GET", "/v1/customers/C-lapsing/explanation"), view_schemas.ExplanationAnswer)
     assert found["decision"]["decision_id"] == ""
     assert found["decision"]["stage"] == "lapsing"
     values = {feature["name"]: feature["value"] for feature in found["features"]}
@@ -119,27 +93,29 @@ def test_an_objector_is_never_scored(
         pytest.fail("a score of an objector was computed")
 
     monkeypatch.setattr(Bundle, "expect", scored)
-    profile = shown(ask("/v1/customers/C-lapsing"), view_schemas.CustomerAnswer)
+    profile = shown(ask("GET", "/v1/customers/C-lapsing"), view_schemas.CustomerAnswer)
     assert (profile["scores"], profile["objected"]) == ({}, True)
     assert "objector" in profile["flags"]
     assert "an objection to marketing is on record" in profile["note"]
-    explained = shown(ask("/v1/customers/C-lapsing/explanation"), view_schemas.ExplanationAnswer)
+    explained = shown(
+        ask("GET", "/v1/customers/C-lapsing/explanation"), view_schemas.ExplanationAnswer
+    )
     assert explained["features"] == []
-    decision = ask("/v1/customers/C-lapsing/decision").json()
+    decision = ask("GET", "/v1/customers/C-lapsing/decision").json()
     assert (decision["scores"], decision["fallback"]) == ({}, False)
     assert "objector" in decision["flags"]
 
 
 @pytest.mark.parametrize("rest", ["", "/explanation"])
 def test_nobody_is_not_found(ask: Ask, rest: str) -> None:
-    response = ask(f"/v1/customers/nobody{rest}")
+    response = ask("GET", f"/v1/customers/nobody{rest}")
     assert response.status_code == 404
     assert "this customer is not known here" in response.json()["detail"]
-    assert ask(f"/v1/customers/no%20body{rest}").status_code == 422
+    assert ask("GET", f"/v1/customers/no%20body{rest}").status_code == 422
 
 
 def test_the_catalog_is_shown_whole(ask: Ask, app: FastAPI) -> None:
-    found = shown(ask("/v1/communications"), view_schemas.CommunicationsAnswer)
+    found = shown(ask("GET", "/v1/communications"), view_schemas.CommunicationsAnswer)
     catalog = app.state.service.champion.last.engine.catalog
     names = [entry["communication"] for entry in found["communications"]]
     assert names == list(catalog.communications)
@@ -148,7 +124,7 @@ def test_the_catalog_is_shown_whole(ask: Ask, app: FastAPI) -> None:
 
 
 def test_the_models_are_shown_with_their_history(ask: Ask, store: Store) -> None:
-    found = shown(ask("/v1/models"), view_schemas.ModelsAnswer)
+    found = shown(ask("GET", "/v1/models"), view_schemas.ModelsAnswer)
     assert found["bundle"] == f"sha256:{store.champion()}"
     assert found["as_of"] == "2026-11-01T00:00:00Z"
     assert found["targets"][0]["base_rate"] == 0.3
@@ -156,12 +132,12 @@ def test_the_models_are_shown_with_their_history(ask: Ask, store: Store) -> None
         (found["bundle"], "promoted")
     ]
     store.set_champion("ab" * 32)
-    later = shown(ask("/v1/models"), view_schemas.ModelsAnswer)
+    later = shown(ask("GET", "/v1/models"), view_schemas.ModelsAnswer)
     assert later["bundle"] == found["bundle"]  # what cannot be read does not replace what serves
     assert [past["bundle"][7:11] for past in later["history"]][1:] == ["abab"]
 
 
 def test_somebody_is_known_from_the_first_signal_on(ask: Ask, store: Store) -> None:
-    assert ask("/v1/customers/C-new").status_code == 200
+    assert ask("GET", "/v1/customers/C-new").status_code == 200
     store.set_data_end(MIDNIGHT - 30 * DAY)
-    assert ask("/v1/customers/C-new").status_code == 404
+    assert ask("GET", "/v1/customers/C-new").status_code == 404

@@ -1,6 +1,5 @@
 """What-if over HTTP: ranges, levers and words hold; nothing is decided or logged."""
 
-import asyncio
 import json
 import shutil
 from collections.abc import Callable, Iterator
@@ -32,21 +31,11 @@ def app(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 
 @pytest.fixture(scope="module")
-def ask(app: FastAPI) -> Ask:
-    store: Store = app.state.service.store
-    key = store.new_key("test")
+def ask(app: FastAPI, caller: Callable[[FastAPI], Ask]) -> Ask:
+    call = caller(app)
 
     def asked(customer: str, **body: Any) -> httpx.Response:
-        async def answer() -> httpx.Response:
-            transport = httpx.ASGITransport(app)
-            async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
-                return await client.post(
-                    f"/v1/customers/{customer}/what-if",
-                    headers={"Authorization": f"Bearer {key}"},
-                    json=body,
-                )
-
-        return asyncio.run(answer())
+        return call("POST", f"/v1/customers/{customer}/what-if", json=body)
 
     return asked
 

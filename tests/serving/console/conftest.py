@@ -4,15 +4,12 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import numpy as np
 import pytest
 import uvicorn
 from fastapi import FastAPI
 
 from features.home import About, Home
-from serving.api import create_app
 from serving.champion import SHIPPED_REASONS
-from serving.settings import Settings
 
 PAYLOADS = (
     "<script>document.title='ran'</script>",
@@ -52,13 +49,6 @@ def hostile(home: Home) -> Home:
         reasons.replace('rest = "', 'rest = "<script>alert(2)</script> '), encoding="utf-8"
     )
     return home
-
-
-@pytest.fixture
-def app(home: Home) -> Iterator[FastAPI]:
-    made = create_app(Settings(home.path), rng=np.random.default_rng(7))
-    yield made
-    made.state.service.store.close()
 
 
 @pytest.fixture

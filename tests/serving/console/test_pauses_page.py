@@ -1,6 +1,5 @@
 """The page of pauses: what is held back, from whom, and the call that says the same."""
 
-import asyncio
 import csv
 import io
 import re
@@ -48,22 +47,10 @@ def app(home: Home) -> Any:
 
 
 @pytest.fixture
-def ask(app: FastAPI) -> Ask:
+def ask(app: FastAPI, caller: Callable[[FastAPI, str], Ask]) -> Ask:
     """Ask with a key, as a program does; pages as well."""
-    key = app.state.service.store.new_key("marketer")
-
-    def asked(path: str) -> httpx.Response:
-        async def answer() -> httpx.Response:
-            transport = httpx.ASGITransport(app)
-            headers = {"Authorization": f"Bearer {key}", "Accept": "*/*"}
-            async with httpx.AsyncClient(
-                transport=transport, base_url="http://test", headers=headers
-            ) as client:
-                return await client.get(path)
-
-        return asyncio.run(answer())
-
-    return asked
+    call = caller(app, "marketer")
+    return lambda path: call("GET", path, headers={"Accept": "*/*"})
 
 
 def decide_about(app: FastAPI, people: int) -> None:

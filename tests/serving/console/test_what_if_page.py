@@ -1,6 +1,5 @@
 """The what-if page: a plain form, true to the call, in words, and it logs nothing."""
 
-import asyncio
 import re
 import shutil
 from collections.abc import Callable, Iterator
@@ -30,18 +29,9 @@ def app(trained: tuple[Home, int], tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 @pytest.fixture(scope="module")
-def ask(app: FastAPI) -> Ask:
-    key = app.state.service.store.new_key("marketer")
-
-    def asked(path: str) -> httpx.Response:
-        async def answer() -> httpx.Response:
-            transport = httpx.ASGITransport(app)
-            async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
-                return await client.get(path, headers={"Authorization": f"Bearer {key}"})
-
-        return asyncio.run(answer())
-
-    return asked
+def ask(app: FastAPI, caller: Callable[[FastAPI, str], Ask]) -> Ask:
+    call = caller(app, "marketer")
+    return lambda path: call("GET", path)
 
 
 @pytest.fixture(scope="module")
