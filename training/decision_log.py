@@ -6,6 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.signals import Int64Array
+from models.effects import STATE
+from serving.records import ARMS
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
@@ -76,3 +78,32 @@ class LoggedDecisions:
     def matured(self) -> "LoggedDecisions":
         """Rows whose horizon is over: the only ones that may be learned from."""
         return self.at(~np.isnan(self.reward))
+
+
+def experiment_log(
+    names: tuple[str, ...],
+    chosen: Int64Array,
+    probabilities: FloatArray,
+    reward: FloatArray,
+    customer: Int64Array | None = None,
+) -> LoggedDecisions:
+    """Rows of an experiment as decisions that were drawn by lot; one a customer, if not told.
+
+    What an experiment does not tell is 0: moments, stages, states, stated effects. Where it
+    does, `dataclasses.replace` them.
+    """
+    n = len(chosen)
+    who = np.arange(n, dtype=np.int64) if customer is None else customer
+    return LoggedDecisions(
+        names=names,
+        customer_ids=tuple(f"C-{number}" for number in range(int(who.max(initial=-1)) + 1)),
+        customer=who,
+        decided_at=np.zeros(n, dtype=np.int64),
+        chosen=chosen,
+        probabilities=probabilities,
+        arm=np.full(n, ARMS.index("uniform"), dtype=np.int8),
+        stage=np.zeros(n, dtype=np.int64),
+        state=np.zeros((n, len(STATE))),
+        prior=np.zeros((n, len(names))),
+        reward=reward,
+    )

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from features.stage import STAGES
 from models.effects import EffectModels, terms_of
 from serving.policy import SHIPPED, load_policy
-from serving.records import ARMS, NO_CONTACT
-from training.decision_log import LoggedDecisions
+from serving.records import NO_CONTACT
+from training.decision_log import LoggedDecisions, experiment_log
 from training.effects import Shape, learn_effects
 from training.outcome_model import cross_fitted
 from training.uplift_curves import Trial, qini
@@ -59,18 +59,11 @@ class Mailing:
     def log(self, reward: FloatArray) -> LoggedDecisions:
         """The experiment as decisions that an engine would have logged."""
         n = len(self.drawn)
-        return LoggedDecisions(
-            names=NAMES,
-            customer_ids=tuple(str(place) for place in range(n)),
-            customer=np.arange(n),
-            decided_at=np.zeros(n, dtype=np.int64),
-            chosen=self.drawn,
-            probabilities=np.full((n, len(NAMES)), 1.0 / len(NAMES)),
-            arm=np.full(n, ARMS.index("uniform"), dtype=np.int8),
+        vector = np.full((n, len(NAMES)), 1.0 / len(NAMES))
+        return replace(
+            experiment_log(NAMES, self.drawn, vector, reward),
             stage=np.full(n, STAGES.index("active")),
             state=self.state,
-            prior=np.zeros((n, len(NAMES))),
-            reward=reward,
         )
 
 

@@ -4,12 +4,12 @@ Money is noisy, as in shops: many decisions bring nothing, some much. A customer
 times, and rows of one customer share a taste that no state variable tells.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from training.decision_log import LoggedDecisions
+from training.decision_log import LoggedDecisions, experiment_log
 
 FloatArray = NDArray[np.float64]
 
@@ -90,18 +90,11 @@ def draw_log(world: World, rng: np.random.Generator, n_customers: int, rows: int
     amount = rng.exponential(1.0, n) * (rng.random(n) < 0.5) / 0.5
     taste = np.repeat(rng.normal(0.0, 2.0, n_customers), rows)
     opt_outs = (rng.random(n) < world.goodbye[chosen]).astype(np.float64)
-    log = LoggedDecisions(
-        names=NAMES,
-        customer_ids=tuple(f"C-{number}" for number in range(n_customers)),
-        customer=customer,
+    log = replace(
+        experiment_log(NAMES, chosen, probabilities, mean * amount + taste, customer),
         decided_at=np.arange(n, dtype=np.int64),
-        chosen=chosen,
-        probabilities=probabilities,
-        arm=np.full(n, 2, dtype=np.int8),
         stage=np.full(n, 3, dtype=np.int64),
         state=state,
-        prior=np.zeros((n, len(NAMES))),
-        reward=mean * amount + taste,
     )
     return Drawn(log, expected, opt_outs)
 

@@ -20,10 +20,10 @@ from serving.champion import company_engine
 from serving.decision import customer_at, decide
 from serving.engine import Engine
 from serving.explanation import Lead, lead_of
-from serving.records import ARMS, NO_CONTACT, Contact, Customer, Decision, Ledger
+from serving.records import NO_CONTACT, Contact, Customer, Decision, Ledger
 from serving.settings import Settings
 from serving.store import Store
-from training.decision_log import LoggedDecisions
+from training.decision_log import LoggedDecisions, experiment_log
 from training.effects import learn_effects
 
 WHO = "C-lapsing"
@@ -47,18 +47,13 @@ def drawn_by_lot(seed: int) -> LoggedDecisions:
     probabilities = stood / stood.sum(axis=1, keepdims=True)
     chosen = np.array([rng.choice(len(names), p=row) for row in probabilities])
     brings = np.array([BRINGS.get(name, 0.0) for name in names])[chosen]
-    return LoggedDecisions(
-        names=names,
-        customer_ids=tuple(f"c{row}" for row in range(n)),
-        customer=np.arange(n),
-        decided_at=np.zeros(n, dtype=np.int64),
-        chosen=chosen,
-        probabilities=probabilities,
-        arm=np.full(n, ARMS.index("uniform"), dtype=np.int8),
-        stage=rng.choice([STAGES.index("active"), STAGES.index("lapsing")], n),
+    stage = rng.choice([STAGES.index("active"), STAGES.index("lapsing")], n)
+    reward = 0.05 * value * (1.0 + rng.normal(size=n)) + value * brings * (0.5 + 2.0 * risk)
+    return replace(
+        experiment_log(names, chosen, probabilities, reward),
+        stage=stage,
         state=state,
         prior=np.outer(value, [0.0, 0.01, 0.02, 0.01]),
-        reward=0.05 * value * (1.0 + rng.normal(size=n)) + value * brings * (0.5 + 2.0 * risk),
     )
 
 

@@ -6,24 +6,13 @@ import numpy as np
 import pytest
 
 from training.contact_rates import fairness_gate, group_rates, rate_ratio
-from training.decision_log import LoggedDecisions
+from training.decision_log import LoggedDecisions, experiment_log
 
 
 def log_of_customers(customer: np.ndarray) -> LoggedDecisions:
     n = len(customer)
-    zeros = np.zeros(n, dtype=np.int64)
-    return LoggedDecisions(
-        names=("no_contact",),
-        customer_ids=tuple(f"C-{one}" for one in range(int(customer.max()) + 1)),
-        customer=customer.astype(np.int64),
-        decided_at=zeros,
-        chosen=zeros,
-        probabilities=np.ones((n, 1)),
-        arm=zeros.astype(np.int8),
-        stage=zeros,
-        state=np.zeros((n, 0)),
-        prior=np.zeros((n, 1)),
-        reward=np.zeros(n),
+    return experiment_log(
+        ("no_contact",), np.zeros(n, dtype=np.int64), np.ones((n, 1)), np.zeros(n), customer
     )
 
 

@@ -8,7 +8,7 @@ import pytest
 from features.stage import STAGES
 from models.effects import STATE
 from serving.records import ARMS, NO_CONTACT
-from training.decision_log import LoggedDecisions
+from training.decision_log import LoggedDecisions, experiment_log
 from training.effects import FEWEST_DECISIONS, learn_effects
 from training.placebo import NotRandomised
 
@@ -31,18 +31,11 @@ def log_of(n: int, seed: int = 1, picked: bool = False) -> LoggedDecisions:
         chosen = np.where(value > np.quantile(value, 0.6), 2, 0)
     stage = rng.choice([STAGES.index("active"), STAGES.index("lapsing")], n)
     reward = 0.3 * value * (1.0 + rng.normal(size=n)) + 0.2 * value * (chosen == 2)
-    return LoggedDecisions(
-        names=NAMES,
-        customer_ids=tuple(f"c{one}" for one in range(n)),
-        customer=np.arange(n),
-        decided_at=np.zeros(n, dtype=np.int64),
-        chosen=chosen,
-        probabilities=probabilities,
-        arm=np.full(n, ARMS.index("uniform"), dtype=np.int8),
+    return replace(
+        experiment_log(NAMES, chosen, probabilities, reward),
         stage=stage,
         state=state,
         prior=np.column_stack([np.zeros(n), 0.1 * value, 0.2 * value, np.full(n, np.nan)]),
-        reward=reward,
     )
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from models.effects import STATE
 from serving.policy import SHIPPED, Policy, load_policy
-from training.decision_log import LoggedDecisions
+from training.decision_log import LoggedDecisions, experiment_log
 from training.fatigue_rate import FEWEST_OPT_OUTS, FatigueRate, fatigue_note, fatigue_rate
 
 MARKETING = np.array([False, True, True, False])
@@ -40,19 +40,7 @@ def company(
     leaves = rng.random(n) < base + sent * (0.01 + slope * recent)
     state = np.zeros((n, len(STATE)))
     state[:, STATE.index("recent_contacts")] = recent
-    log = LoggedDecisions(
-        names=NAMES,
-        customer_ids=tuple(f"C-{one}" for one in range(customers)),
-        customer=customer,
-        decided_at=np.zeros(n, dtype=np.int64),
-        chosen=chosen,
-        probabilities=probabilities,
-        arm=np.full(n, 2, dtype=np.int8),
-        stage=np.zeros(n, dtype=np.int64),
-        state=state,
-        prior=np.zeros((n, 4)),
-        reward=np.zeros(n),
-    )
+    log = replace(experiment_log(NAMES, chosen, probabilities, np.zeros(n), customer), state=state)
     return log, leaves.astype(np.float64)
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from training.decision_log import LoggedDecisions
+from training.decision_log import LoggedDecisions, experiment_log
 from training.policy_uplift import FEWEST, TOP, sortings
 from training.uplift_curves import Trial, qini, uplift_at
 
@@ -21,19 +21,7 @@ def log() -> LoggedDecisions:
     probabilities = np.where(helped[:, np.newaxis], [0.55, 0.4, 0.05], [0.35, 0.6, 0.05])
     chosen = (np.cumsum(probabilities, axis=1) <= rng.random(N)[:, np.newaxis]).sum(axis=1)
     effect = np.where(chosen == 1, np.where(helped, 4.0, -2.0), 0.0)
-    return LoggedDecisions(
-        names=NAMES,
-        customer_ids=tuple(f"C-{number}" for number in range(N)),
-        customer=np.arange(N),
-        decided_at=np.arange(N),
-        chosen=chosen,
-        probabilities=probabilities,
-        arm=np.full(N, 2, dtype=np.int8),
-        stage=np.zeros(N, dtype=np.int64),
-        state=np.zeros((N, 1)),
-        prior=np.zeros((N, 3)),
-        reward=10.0 + effect,
-    )
+    return experiment_log(NAMES, chosen, probabilities, 10.0 + effect)
 
 
 def worth_of(helped: float, others: float) -> np.ndarray:

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from training.decision_log import LoggedDecisions
+from training.decision_log import LoggedDecisions, experiment_log
 from training.outcome_model import cross_fitted
 from training.policy_value import (
     NothingInCommon,
@@ -45,21 +45,14 @@ def log_of_rows(
     customer: list[int] | None = None,
     state: np.ndarray | None = None,
 ) -> LoggedDecisions:
-    n = len(chosen)
-    who = list(range(n)) if customer is None else customer
-    return LoggedDecisions(
-        names=NAMES,
-        customer_ids=tuple(f"C-{number}" for number in range(max(who) + 1)),
-        customer=np.array(who, dtype=np.int64),
-        decided_at=np.arange(n, dtype=np.int64),
-        chosen=np.array(chosen, dtype=np.int64),
-        probabilities=np.asarray(probabilities, dtype=np.float64),
-        arm=np.full(n, 2, dtype=np.int8),
-        stage=np.zeros(n, dtype=np.int64),
-        state=np.zeros((n, 1)) if state is None else state,
-        prior=np.zeros((n, len(NAMES))),
-        reward=np.array(reward, dtype=np.float64),
+    log = experiment_log(
+        NAMES,
+        np.array(chosen, dtype=np.int64),
+        np.asarray(probabilities, dtype=np.float64),
+        np.array(reward, dtype=np.float64),
+        None if customer is None else np.array(customer, dtype=np.int64),
     )
+    return log if state is None else replace(log, state=state)
 
 
 def all_logs() -> Iterator[tuple[float, LoggedDecisions]]:
