@@ -8,33 +8,33 @@ from starlette.responses import Response
 
 from models.what_if import CannotChange
 from serving import profile, schemas, shelf
-from serving.answer import Json
+from serving.answer import Json, Surroundings
+from serving.engine import Engine
 from serving.profile import UnknownCustomer
 from serving.requests import Refused, checked, content_of, json_response
 from serving.running import Service
 from serving.security import problem
+from serving.store import Store
 from serving.what_if import Supposition
 from serving.what_if import what_if as what_if_of
+
+See = Callable[[str, int, Store, Engine, Surroundings], dict[str, Json]]
 
 
 async def customer(request: Request) -> Response:
     """A customer's profile."""
-
-    def look(service: Service, customer_id: str) -> dict[str, Json]:
-        engine = service.champion.current().engine
-        now = service.now()
-        return profile.profile(customer_id, now, service.store, engine, service.surroundings)
-
-    return await about_customer(request, look)
+    return await _seen_now(request, profile.profile)
 
 
 async def explanation(request: Request) -> Response:
     """Why a customer would get what they would get now."""
+    return await _seen_now(request, profile.explanation)
 
+
+async def _seen_now(request: Request, see: See) -> Response:
     def look(service: Service, customer_id: str) -> dict[str, Json]:
         engine = service.champion.current().engine
-        now = service.now()
-        return profile.explanation(customer_id, now, service.store, engine, service.surroundings)
+        return see(customer_id, service.now(), service.store, engine, service.surroundings)
 
     return await about_customer(request, look)
 
