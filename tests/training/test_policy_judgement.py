@@ -10,7 +10,7 @@ import pytest
 
 from training.outcome_model import cross_fitted
 from training.policy_judgement import Evidence, Judgement, UnusableMargin, judged
-from training.policy_value import Worth, valued
+from training.policy_value import Worth, best_single, valued
 
 FOLDER = Path(__file__).parents[2] / "benchmarks"
 
@@ -79,6 +79,41 @@ def test_a_policy_that_buys_its_value_with_goodbyes_is_stopped(evidence) -> None
         gate(found, "opt-outs").says,
     )
     assert gate(found, "value").passed
+
+
+def test_a_gain_that_may_be_chance_is_not_released(evidence) -> None:
+    """Better on the log, but only for a few customers: the lower end of the interval decides."""
+    few = evidence.log.customer < 60
+    found = judge(replace(evidence, new=np.where(few[:, None], evidence.new, evidence.current)))
+    low, high = found.gain.interval(0.95)
+    assert low < 0 < found.gain.value < high
+    assert not gate(found, "value").passed
+    assert not found.released
+    # A margin counts from the lower end too.
+    one = replace(evidence, new=np.where(few[:, None], evidence.new, evidence.current))
+    assert gate(judge(one, margin=-low + 1e-6), "value").passed
+    assert not gate(judge(one, margin=-low - 1e-6), "value").passed
+
+
+def test_goodbyes_that_may_have_risen_stop_it_though_none_were_seen_to(evidence) -> None:
+    """Three in ten say goodbye whatever was sent: the upper end of the interval decides."""
+    said = (np.random.default_rng(8).random(len(evidence.log)) < 0.3).astype(float)
+    found = judge(replace(evidence, opt_outs=said))
+    assert found.goodbyes.value < 0.01 < found.goodbyes.interval(0.90)[1]
+    assert not gate(found, "opt-outs").passed
+    assert gate(judge(replace(evidence, opt_outs=0 * said)), "opt-outs").passed
+
+
+def test_the_best_single_communication_itself_does_not_fall_behind_it(evidence) -> None:
+    """Equal to it is not surely lower by more than a twentieth of the mean reward."""
+    log, rng = evidence.log, np.random.default_rng(1)
+    single = best_single(log, Worth(cross_fitted(log, rng), evidence.cost), rng)
+    found = judge(replace(evidence, new=single))
+    assert (found.over_single.value, found.over_single.standard_error) == (0.0, 0.0)
+    passed = gate(found, "best single communication")
+    assert passed.passed
+    guard = 0.05 * abs(float(log.reward.mean()))
+    assert passed.says.endswith(f"against it; surely not lower by more than {guard:.3f}")
 
 
 def test_poor_overlap_refuses_whatever_the_value(evidence) -> None:
