@@ -29,6 +29,7 @@ from training.narrator import Narrator
 from training.policy_replay import decided
 
 DAYS: Final = 28
+MOST_DAYS: Final = 3_650  # ten years; nobody plans by older messages
 MOST: Final = 5_000  # messages looked at; each takes some milliseconds
 ANY_CHANNEL: Final = "any"
 
@@ -129,14 +130,14 @@ def replay(home: Home, as_of: int, days: int, narrator: Narrator) -> Apprentices
     Raises
     ------
     UnusableDays
-        If `days` is below 1.
+        If `days` is below 1 or above `MOST_DAYS`.
     NothingSent
         If there are no messages in that time.
     NoModel
         If there is nothing to decide by.
     """
-    if days < 1:
-        raise UnusableDays(f"--days {days}: must be 1 or more; 28 is usual")
+    if not 1 <= days <= MOST_DAYS:
+        raise UnusableDays(f"--days {days}: must be 1 to {MOST_DAYS}; 28 is usual")
     since = as_of - days * DAY
     history = History(home.signals)
     found = [one for one in history.sends(since, as_of) if not is_anonymous(one.customer_id)]

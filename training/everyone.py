@@ -64,6 +64,10 @@ Answers = list[Answer]
 Last = Mapping[str, str]
 
 
+class UnusableSeed(ValueError):
+    """A number from which no others can be drawn."""
+
+
 class Untrained(LookupError):
     """There is no bundle to decide with."""
 
@@ -82,6 +86,11 @@ class Asking:
         Whether customers are left out whose last logged decision still holds, or would be made
         again. Nothing is logged of them: that decision goes on, and no cap is used up for a
         message that is not sent again.
+
+    Raises
+    ------
+    UnusableSeed
+        If the seed is negative.
     """
 
     home: Home
@@ -89,6 +98,10 @@ class Asking:
     logs: bool
     seed: int | None = None
     changed_only: bool = False
+
+    def __post_init__(self) -> None:
+        if self.seed is not None and self.seed < 0:
+            raise UnusableSeed(f"seed {self.seed}: must be 0 or more; choose another")
 
 
 @dataclass(slots=True)

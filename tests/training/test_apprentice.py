@@ -182,7 +182,7 @@ def test_examples_differ_in_kind(rows) -> None:
 
 def test_nothing_sent_and_no_days_are_refused_in_words(trained) -> None:
     home, as_of = trained
-    with pytest.raises(UnusableDays, match="--days 0: must be 1 or more"):
+    with pytest.raises(UnusableDays, match="--days 0: must be 1 to 3650"):
         replay(home, as_of, 0, QUIET)
     with pytest.raises(NothingSent, match="no message was sent in the 1 days before the end"):
         replay(home, as_of + 400 * DAY, 1, QUIET)

@@ -14,6 +14,9 @@ from features.home import Home
 from features.signals import SECOND
 
 DEFAULT_HOME: Final = Path(".nextbest")
+# Time is counted from 1970 on, and a window of days must still fit behind the last moment.
+FIRST_YEAR: Final = 1970
+LAST_YEAR: Final = 2199
 
 HomeOption = Annotated[
     Path,
@@ -46,7 +49,7 @@ def moment(text: str | None) -> int | None:
     Raises
     ------
     WrongUse
-        If the text is no ISO 8601 date or time.
+        If the text is no ISO 8601 date or time, or of a year that nothing can be decided in.
     """
     if text is None:
         return None
@@ -56,6 +59,10 @@ def moment(text: str | None) -> int | None:
         raise WrongUse(
             f"--as-of {text}: not a date or time; write it like 2026-10-31 or 2026-10-31T12:00"
         ) from error
+    if not FIRST_YEAR <= found.year <= LAST_YEAR:
+        raise WrongUse(
+            f"--as-of {text}: must be of the years {FIRST_YEAR} to {LAST_YEAR}; choose another"
+        )
     at = found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
     return int(at.timestamp()) * SECOND + at.microsecond
 
