@@ -56,22 +56,6 @@ def app(home: Home, clock: Clock) -> Iterator[FastAPI]:
 
 
 @pytest.fixture
-def ask(app: FastAPI) -> Ask:
-    key = app.state.service.store.new_key("test")
-
-    def asked(method: str, path: str, **request: Any) -> httpx.Response:
-        async def answer() -> httpx.Response:
-            transport = httpx.ASGITransport(app)
-            async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
-                headers = {"Authorization": f"Bearer {key}"} | request.pop("headers", {})
-                return await client.request(method, path, headers=headers, **request)
-
-        return asyncio.run(answer())
-
-    return asked
-
-
-@pytest.fixture
 def store(app: FastAPI) -> Store:
     found: Store = app.state.service.store
     return found
