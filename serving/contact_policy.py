@@ -96,6 +96,7 @@ def moment(at: int) -> str:
 
 
 _LONG_AGO: Final = -(2**62)
+NOTHING_HAPPENED: Final[Mapping[str, int]] = {}
 
 
 # ---- What is the same for every entry ----------------------------------------------------
@@ -112,6 +113,8 @@ class Now:
     Attributes
     ----------
     last_sent : mapping of communication to microseconds UTC
+    last_at : mapping of event to microseconds UTC
+        When what triggers messages last happened to the customer.
     pauses : tuple of (Pause, Obstacle)
     caps : tuple of (Cap, Obstacle)
         Full ones.
@@ -126,6 +129,7 @@ class Now:
     policy: Policy
     as_of: int
     last_sent: Mapping[str, int]
+    last_at: Mapping[str, int]
     pauses: tuple[tuple[Pause, Obstacle], ...]
     caps: tuple[tuple[Cap, Obstacle], ...]
     silences: tuple[tuple[str, Obstacle], ...]
@@ -139,7 +143,9 @@ class Now:
         return ledger.objected or bool(ledger.pauses) or ledger.situation.stage == ENDED
 
 
-def now_of(ledger: Ledger, policy: Policy, as_of: int) -> Now:
+def now_of(
+    ledger: Ledger, policy: Policy, as_of: int, last_at: Mapping[str, int] = NOTHING_HAPPENED
+) -> Now:
     """What the rules look at, worked out once for all entries."""
     last_sent: dict[str, int] = {}
     for contact in ledger.contacts:
@@ -152,6 +158,7 @@ def now_of(ledger: Ledger, policy: Policy, as_of: int) -> Now:
         policy=policy,
         as_of=as_of,
         last_sent=last_sent,
+        last_at=last_at,
         pauses=tuple((pause, _paused(pause)) for pause in ledger.pauses),
         caps=tuple((cap, full) for cap, full in caps if full is not None),
         silences=tuple(_silences(ledger, policy, as_of)),
@@ -366,11 +373,18 @@ def _no_money_left(entry: Communication, left: float) -> Iterator[Obstacle]:
 
 
 def _repeated(entry: Communication, now: Now) -> Iterator[Obstacle]:
-    """A message is given its time to work before it is sent again."""
+    """A message is given its time to work before it is sent again; what is owed anew need not."""
     sent = now.last_sent.get(entry.name)
-    if sent is not None:
+    if sent is not None and not _owed_anew(entry, sent, now.last_at):
         wait = (sent, entry.window_days, _LAST_SENT)
         yield from _pass(REPETITION, wait, now.as_of)
+
+
+def _owed_anew(entry: Communication, sent: int, last_at: Mapping[str, int]) -> bool:
+    """Whether what it answers happened again since: a second order is confirmed as well."""
+    if entry.message_class != "transactional" or entry.moment is None:
+        return False
+    return any(last_at.get(event, _LONG_AGO) > sent for event in entry.moment.trigger)
 
 
 def _timed(entry: Communication, now: Now) -> Iterator[Obstacle]:

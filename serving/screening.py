@@ -35,7 +35,8 @@ def screened(proposal: Proposal, ledger: Ledger, engine: Engine) -> Screened:
         With the customer's situation in it.
     """
     catalog = engine.catalog
-    now = now_of(ledger, engine.policy, proposal.customer.as_of)
+    customer = proposal.customer
+    now = now_of(ledger, engine.policy, customer.as_of, customer.last_at)
     policy_may_outrank, unsuited = now.outranks, proposal.unsuited
 
     def everything(name: str) -> tuple[Obstacle, ...]:

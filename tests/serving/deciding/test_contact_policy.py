@@ -16,6 +16,8 @@ from serving.contact_policy import (
     consent_for,
     free_again_at,
     moment,
+    now_of,
+    obstacles_now,
     refusal_now,
 )
 from serving.engine import Engine
@@ -149,6 +151,27 @@ def test_no_repetition_within_its_own_window(
     assert refusal == Refusal("referral_invitation", "repetition", change)
     assert refusal_now(referral, ledger, shop_policy, sent + 90 * DAY) is None
     assert refusal_now(entry_of(rule_engine, "newsletter"), ledger, shop_policy, noon) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "event", "after", "may"),
+    [
+        ("order_confirmation", "Order Completed", 1, True),  # another order since it was sent
+        ("order_confirmation", "Order Completed", 0, False),
+        ("order_confirmation", "Order Completed", -1, False),  # the order that it confirmed
+        ("order_confirmation", "Order Shipped", 1, False),
+        ("cart_reminder", "Product Added", 1, False),  # nobody is owed a second reminder
+        ("proactive_notice", "Order Delayed", 1, False),
+    ],
+)
+def test_only_what_is_owed_anew_is_repeated_within_its_window(
+    rule_engine: Engine, shop_policy: Policy, name: str, event: str, after: int, may: bool
+) -> None:
+    entry, sent = entry_of(rule_engine, name), 10 * DAY
+    contact = Contact(sent, entry.channel, entry.message_class, name)
+    ledger = Ledger(consents={}, contacts=(contact,))
+    now = now_of(ledger, shop_policy, sent + HOUR, {event: sent + after})
+    assert ("repetition" not in [one.rule for one in obstacles_now(entry, now)]) == may
 
 
 def test_moment_is_readable(noon: int) -> None:
