@@ -232,8 +232,8 @@ def _said(changes: Iterable[ConsentChange]) -> list[tuple[Said, bool]]:
     for change in changes:
         of_each.setdefault(change.customer_id, []).append(change)
     return [
-        (last_words(sorted(all_of, key=in_order)), any(change.objection for change in all_of))
-        for all_of in of_each.values()
+        (last_words(in_time), any(change.objection for change in in_time))
+        for in_time in (sorted(all_of, key=in_order) for all_of in of_each.values())
     ]
 
 
