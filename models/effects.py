@@ -190,15 +190,15 @@ class EffectModels:
         x = self._terms_at(state)
         asked = [i for i, name in enumerate(self.names) if among is None or name in among]
         k, d = self.coefficients.shape
-        # Only the rows that are asked for are read: the covariance of 60 communications is 4 MB,
+        # Only the blocks that are asked for are read: the covariance of 60 communications is 4 MB,
         # and about four of them suit a customer.
-        rows = self.covariance.reshape(k, d, k * d)
-        half = np.array([x @ rows[i] for i in asked]).reshape(len(asked), k, d)
+        blocks = self.covariance.reshape(k, d, k, d)
+        half = [x @ blocks[i].take(asked, axis=1).reshape(d, len(asked) * d) for i in asked]
         usual = self.means.get(stage, self.mean)
         return CustomerEffects(
             places={self.names[i]: place for place, i in enumerate(asked)},
             values=self.coefficients[asked] @ x,
-            covariance=half[:, asked] @ x,
+            covariance=np.array(half).reshape(len(asked), len(asked), d) @ x,
             usual=usual[asked] @ x[: usual.shape[1]],
             evidence=self.evidence[asked],
             stated_scale=self.stated_scale,

@@ -31,9 +31,8 @@ from serving.fatigue import worn_by
 from serving.flags import flags_up
 from serving.moments import last_occurrences, over_at
 from serving.prices import priced, told_apart
-from serving.proposal import Proposal, narrowed, of_an_objector
+from serving.proposal import Proposal, of_an_objector
 from serving.records import NO_CONTACT, Candidate, Contact, Customer, Decision, Ledger, Versions
-from serving.refusals import Obstacles
 from serving.responses import answer_times, factors, is_answered
 from serving.screening import screened
 from serving.timing import Timing, timing_of_message, timing_of_silence
@@ -53,8 +52,6 @@ __all__ = [
 UNSCORED: Final = Expectation(scores={}, usual_margin=0.0)
 
 UNTRAINED: Final = phrase("no model has been trained yet; run `nextbest train`")
-
-NOTHING_LEFT_OUT: Final[Obstacles] = {}
 
 # How long a fallback holds: an hour spares a struggling service and loses no day.
 FALLBACK_HOLDS: Final = HOUR
@@ -79,26 +76,19 @@ def decide(customer: Customer, engine: Engine, ledger: Ledger, uniform: float) -
     return settle(propose(customer, engine), engine, ledger, uniform)
 
 
-def propose(
-    customer: Customer,
-    engine: Engine,
-    objected: bool = False,
-    left_out: Obstacles = NOTHING_LEFT_OUT,
-) -> Proposal:
+def propose(customer: Customer, engine: Engine, objected: bool = False) -> Proposal:
     """What is likely to come, and which communications suit. The slow half; needs no lock.
 
     Parameters
     ----------
     objected : bool
         Whether the customer objected to marketing: then no score is computed at all.
-    left_out : mapping of communication to obstacles
-        What the caller rules out.
     """
     expectation = UNSCORED if objected else expectation_of(customer, engine)
     flags = flags_up(customer.features, expectation, engine.policy)
     entries, unsuited = eligible(customer, flags, expectation, engine.catalog)
     measured = NOTHING_MEASURED if objected else effects_on(customer, expectation, entries, engine)
-    return narrowed(Proposal(customer, expectation, flags, entries, unsuited, left_out, measured))
+    return Proposal(customer, expectation, flags, entries, unsuited, measured=measured)
 
 
 def settle(proposal: Proposal, engine: Engine, ledger: Ledger, uniform: float) -> Decision:

@@ -18,7 +18,8 @@ from serving.decision import (
     settle,
 )
 from serving.log_entries import Circumstances
-from serving.records import NO_CONTACT, Contact, Decision, Ledger
+from serving.proposal import Proposal, narrowed
+from serving.records import NO_CONTACT, Contact, Customer, Decision, Ledger
 from serving.refusals import Obstacle, Obstacles
 from serving.store import Store
 from serving.toml_table import did_you_mean
@@ -155,67 +156,88 @@ def preview(
 
 def ready_to_choose(question: Question, store: Store, engine: Engine, note: str) -> Ready:
     """How to settle, and the served features: none for a fallback, and none for an objector."""
-    signals = store.customer_signals(question.customer_id)
-    if signals is None or not is_known(signals, question.as_of):
+    seen = seen_at(question.customer_id, question.as_of, store, engine)
+    if seen is None:
         return fallen_back(question, engine, UNKNOWN_CUSTOMER)
     if engine.bundle is None:
-        seen = customer_at(question.customer_id, signals, question.as_of, engine)
-        return fallen_back(question, engine, note, seen.stage)
-    objected = store.objected(question.customer_id, question.as_of)
-    at_home = seen_at_home(question, store, engine) if engine.policy.counts_households else {}
-    return prepared(question, engine, Seen(signals, objected, at_home), note)
+        return fallen_back(question, engine, note, seen.customer.stage)
+    proposal = propose(seen.customer, engine, seen.objected)
+    return prepared(question, engine, seen, proposal, note)
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What the store knows of a customer before the transaction.
+    """What the store knows of a customer before the transaction, whatever is asked.
 
     Attributes
     ----------
+    contacts : tuple of Contact
+        Messages to the customer that are known from signals.
     objected : bool
         Then nothing is scored.
     at_home : mapping of customer to contacts
-        Messages to the others in the household that are known from signals.
+        The same of the others in the household.
     """
 
-    signals: SignalColumns
+    customer: Customer
+    contacts: tuple[Contact, ...]
     objected: bool = False
     at_home: Mapping[str, tuple[Contact, ...]] = field(default_factory=dict)
 
 
+def seen_at(customer_id: str, as_of: int, store: Store, engine: Engine) -> Seen | None:
+    """A customer at a moment; None if nothing had been heard of them before."""
+    signals = store.customer_signals(customer_id)
+    if signals is None or not is_known(signals, as_of):
+        return None
+    return Seen(
+        customer_at(customer_id, signals, as_of, engine),
+        contacts_in_signals(signals, as_of, engine.memory_days, engine.catalog),
+        store.objected(customer_id, as_of),
+        seen_at_home(customer_id, as_of, store, engine) if engine.policy.counts_households else {},
+    )
+
+
 def seen_at_home(
-    question: Question, store: Store, engine: Engine
+    customer_id: str, as_of: int, store: Store, engine: Engine
 ) -> Mapping[str, tuple[Contact, ...]]:
     """Messages to the other members of a household that are known from signals."""
-    as_of, found = question.as_of, {}
-    for other in store.others_at_home(question.customer_id, as_of):
+    found = {}
+    for other in store.others_at_home(customer_id, as_of):
         signals = store.customer_signals(other)
         if signals is not None:
             found[other] = contacts_in_signals(signals, as_of, engine.memory_days, engine.catalog)
     return found
 
 
-def prepared(question: Question, engine: Engine, seen: Seen, note: str = "") -> Ready:
-    """All that can be computed before the transaction; `note` is told with the decision."""
-    as_of, left_out = question.as_of, outside_limits(engine.catalog, question)
-    customer = customer_at(question.customer_id, seen.signals, as_of, engine)
-    proposal = propose(customer, engine, seen.objected, left_out)
-    contacts = contacts_in_signals(seen.signals, as_of, engine.memory_days, engine.catalog)
+def prepared(
+    question: Question, engine: Engine, seen: Seen, proposal: Proposal, note: str = ""
+) -> Ready:
+    """All that can be computed before the transaction.
+
+    Parameters
+    ----------
+    proposal : Proposal
+        Before the caller's limits, which the question names.
+    note : str
+        Told with the decision.
+    """
+    limited = narrowed(replace(proposal, left_out=outside_limits(engine.catalog, question)))
     told = together(note, notes(engine, question))
 
     def choose(ledger: Ledger) -> Decision:
         known = replace(
             ledger,
-            contacts=each_once(ledger.contacts, contacts),
+            contacts=each_once(ledger.contacts, seen.contacts),
             household={
                 other: each_once(logged, seen.at_home.get(other, ()))
                 for other, logged in ledger.household.items()
             },
         )
-        decision = settle(proposal, engine, known, question.uniform)
+        decision = settle(limited, engine, known, question.uniform)
         return replace(decision, note=decision.note or told)
 
-    features = () if seen.objected else tuple(customer.features.values())
+    features = () if seen.objected else tuple(seen.customer.features.values())
     return Ready(choose, features, engine.catalog.limited)
 
 

@@ -5,12 +5,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from features.signals import SignalColumns
 from serving.answer import Surroundings
 from serving.arbitration import comes_first
 from serving.catalog import Catalog
-from serving.decision import contacts_in_signals, customer_at, propose
-from serving.desk import Question, Ready, each_once, is_offered, ready_to_choose, recorded
+from serving.decision import propose
+from serving.desk import Question, Ready, Seen, each_once, is_offered, prepared, recorded, seen_at
 from serving.engine import Engine
 from serving.moment_index import LastSaid
 from serving.moments import obstacles_of_past, opens_at, start_of
@@ -22,21 +21,18 @@ ASKED: Final = json.dumps({"due": True})  # logged with a decision that was made
 Draw = Callable[[], float]
 
 
-def occasions_now(
-    customer_id: str, signals: SignalColumns, store: Store, engine: Engine, as_of: int
-) -> dict[str, int]:
+def occasions_now(seen: Seen, store: Store, engine: Engine) -> dict[str, int]:
     """Events and steps after which something that suits may be said now, and since when.
 
     Only those for which some communication suits the customer: a moment that suits nothing is
     none, and is not logged. Of several communications the one whose time came last counts, so
     that an occasion is decided again when a later communication joins.
     """
-    customer = customer_at(customer_id, signals, as_of, engine)
-    proposal = propose(customer, engine, store.objected(customer_id, as_of))
-    seen = contacts_in_signals(signals, as_of, engine.memory_days, engine.catalog)
-    logged = store.ledger(customer_id, as_of)
-    ledger = replace(logged, contacts=each_once(logged.contacts, seen))
-    catalog, last_at = engine.catalog, customer.last_at
+    as_of, last_at, catalog = seen.customer.as_of, seen.customer.last_at, engine.catalog
+    # Most moments were decided before: reasons would be found for nothing.
+    proposal = propose(seen.customer, replace(engine, texts=None), seen.objected)
+    logged = store.ledger(seen.customer.customer_id, as_of)
+    ledger = replace(logged, contacts=each_once(logged.contacts, seen.contacts))
     found: dict[str, int] = {}
     for entry in proposal.entries:
         moment, start = entry.moment, start_of(entry, catalog, last_at, ledger, as_of)
@@ -63,12 +59,12 @@ def due_to(
     draw : from nothing to a number in [0, 1)
         Drawn once for each occasion.
     """
-    signals = store.customer_signals(customer_id)
-    if signals is None:
+    seen = seen_at(customer_id, as_of, store, engine)
+    if seen is None:
         return {}
     found: dict[str, bytes | None] = {}
-    waiting: list[_Open] = []
-    for occasion, opened_at in occasions_now(customer_id, signals, store, engine, as_of).items():
+    asked: list[Question] = []
+    for occasion, opened_at in occasions_now(seen, store, engine).items():
         question = Question(
             customer_id,
             as_of,
@@ -80,11 +76,12 @@ def due_to(
         )
         last = store.last_said(customer_id, question.scope)
         if last is None or last.as_of < opened_at or _is_worth_asking(last, as_of):
-            waiting.append(_Open(question, ready_to_choose(question, store, engine, "")))
+            asked.append(question)
         elif last.is_silence:
             found[occasion] = None
         else:
             found[occasion] = _still_to_send(question, last.decision_id, store, engine.catalog)
+    waiting = _opened(asked, seen, engine)
     while waiting:
         first = _first_of(waiting, store) if len(waiting) > 1 else waiting[0]
         waiting.remove(first)
@@ -99,6 +96,14 @@ class _Open:
 
     question: Question
     ready: Ready
+
+
+def _opened(asked: Sequence[Question], seen: Seen, engine: Engine) -> list[_Open]:
+    """Occasions ready to be decided; what is likely to come is the same for all of them."""
+    if not asked:
+        return []
+    proposal = propose(seen.customer, engine, seen.objected)
+    return [_Open(one, prepared(one, engine, seen, proposal)) for one in asked]
 
 
 def _first_of(waiting: Sequence[_Open], store: Store) -> _Open:
