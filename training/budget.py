@@ -76,10 +76,14 @@ class Demand:
         _, first = np.unique(owner[rows], return_index=True)
         return rows[first]
 
+    def tried(self, limit: str) -> float:
+        """What exploration uses of a limit, whatever the prices."""
+        return float(self.sure @ self.use[limit])
+
     def expected_use(self, limit: str, prices: Mapping[str, float]) -> float:
         """What is used of a limit at these prices, on average over the draws."""
         use, best = self.use[limit], self.best(prices)
-        return float(self.sure @ use + self.free[best] @ use[best])
+        return self.tried(limit) + float(self.free[best] @ use[best])
 
 
 _FIRST: Final = 1e12  # more than any message is worth
@@ -141,9 +145,10 @@ def _explored(decision: Decision) -> tuple[float, float]:
 def market_prices(demand: Demand, limits: Mapping[str, float]) -> Prices:
     """Lowest prices at which the expected use of every limit is within it.
 
-    Where exploration alone uses up a limit no price helps; the highest that changes anything
-    is taken then, and the limit itself stops the rest.
+    Where exploration alone uses up a limit no price helps (see `tried_beyond`): the lowest at
+    which nobody takes it for its worth is taken then, and the limit itself stops the rest.
     """
+    limits = {limit: max(most, demand.tried(limit)) for limit, most in limits.items()}
     prices = dict.fromkeys(limits, 0.0)
     for turn in range(MOST_TURNS):
         for limit, most in limits.items():
@@ -160,6 +165,15 @@ def market_prices(demand: Demand, limits: Mapping[str, float]) -> Prices:
         money=prices.pop(MONEY, 0.0),
         places={name: price for name, price in prices.items() if price > 0},
     )
+
+
+def tried_beyond(demand: Demand, limits: Mapping[str, float]) -> dict[str, float]:
+    """Limits that exploration alone would exceed, with what it would use of each.
+
+    Chance then shares them out, to whoever draws them first.
+    """
+    tried = {limit: demand.tried(limit) for limit in limits}
+    return {limit: tried[limit] for limit, most in limits.items() if tried[limit] > most}
 
 
 def _cleared(

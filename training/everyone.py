@@ -20,7 +20,7 @@ from serving.explanation import told
 from serving.prices import FREE, Prices, money_used
 from serving.records import Candidate, Decision, Ledger
 from serving.store import Store
-from training.budget import MONEY, demand_of, market_prices
+from training.budget import MONEY, demand_of, market_prices, tried_beyond
 from training.narrator import Narrator
 from training.row_file import Cell, require_writable, schema_of, write_rows
 
@@ -144,6 +144,8 @@ class Run:
         What the run might spend, currency units; None: there is no budget.
     of_week : (float, float) or None
         The budget of seven days and what was spent of it before; None: there is none.
+    tried : mapping of limit to (most, float)
+        Limits that trying things out alone would exceed, and by how much it would use.
     """
 
     communications: Mapping[str, int]
@@ -152,6 +154,7 @@ class Run:
     spent: float
     currency: str
     of_week: tuple[float, float] | None = None
+    tried: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
     def lines(self) -> list[str]:
         """The budget and the prices in words; nothing if nothing was scarce."""
@@ -170,7 +173,20 @@ class Run:
             f"price of a place for {name}: {price:,.2f} {self.currency}"
             for name, price in self.prices.places.items()
         )
+        found.extend(self._by_lot(*one) for one in self.tried.items())
         return found
+
+    def _by_lot(self, limit: str, of: tuple[float, float]) -> str:
+        """That a limit is too small to be shared out by worth."""
+        most, tried = of
+        unit = self.currency if limit == MONEY else "places"
+        what = "the budget" if limit == MONEY else limit
+        cure = "the budget" if limit == MONEY else "capacity_per_week"
+        return (
+            f"{what}: {most:g} {unit} left, and trying things out alone asks for {tried:,.2f}; so "
+            f"the lot decides who gets it, not worth; raise {cure}, or lower epsilon and "
+            "uniform_share"
+        )
 
     def record(self) -> dict[str, Json]:
         """The same for programs."""
@@ -182,6 +198,7 @@ class Run:
             "spent": round(self.spent, 2),
             "price_of_money": self.prices.money,
             "prices_of_places": dict(self.prices.places),
+            "tried_beyond": {limit: tried for limit, (_, tried) in self.tried.items()},
         }
 
 
@@ -326,7 +343,7 @@ def ask_everyone(asking: Asking, out: Path, narrator: Narrator) -> Run:
         week = engine.policy.budget.per_week
         before = 0.0 if week is None else desk.store.spent_in_week(asking.as_of)
         budget = engine.policy.budget.left(before)
-        prices = _prices(desk, customer_ids, last, budget, narrator)
+        prices, tried = _prices(desk, customer_ids, last, budget, narrator)
         serving = replace(desk.serving, engine=replace(engine, prices=prices))
         paying = replace(desk, serving=serving, purse=Purse(budget))
         told = iter(narrator.each(customer_ids, "Deciding", len(customer_ids)))
@@ -340,7 +357,7 @@ def ask_everyone(asking: Asking, out: Path, narrator: Narrator) -> Run:
         write_rows(rows(), out, SCHEMA)
         spent, currency = paying.purse.spent, engine.policy.currency
     of_week = None if week is None else (week, before)
-    return Run(dict(counts.most_common()), prices, budget, spent, currency, of_week)
+    return Run(dict(counts.most_common()), prices, budget, spent, currency, of_week, tried)
 
 
 def _prices(
@@ -349,8 +366,11 @@ def _prices(
     last: Last,
     budget: float | None,
     narrator: Narrator,
-) -> Prices:
-    """Prices at which what everybody would choose fits the budget and the places left."""
+) -> tuple[Prices, Mapping[str, tuple[float, float]]]:
+    """Prices at which what everybody would choose fits the budget and the places left.
+
+    And the limits that trying things out alone would exceed: see `Run.tried`.
+    """
     engine, as_of = desk.serving.engine, desk.asking.as_of
     limits = {
         name: float(entry.capacity_per_week)
@@ -362,7 +382,7 @@ def _prices(
     if budget is not None:
         limits[MONEY] = budget
     if not limits or not customer_ids:
-        return FREE
+        return FREE, {}
     looking = replace(desk, serving=replace(desk.serving, engine=replace(engine, texts=None)))
 
     def looks() -> Iterator[Decision]:
@@ -371,7 +391,9 @@ def _prices(
             for question, ready in looking.ready(some, [0.5] * len(some), last):
                 yield looking.looked_at(question, ready)
 
-    return market_prices(demand_of(looks(), limits, engine.policy), limits)
+    demand = demand_of(looks(), limits, engine.policy)
+    tried = tried_beyond(demand, limits).items()
+    return market_prices(demand, limits), {name: (limits[name], use) for name, use in tried}
 
 
 def row_of(found: Answer) -> Row:

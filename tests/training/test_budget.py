@@ -17,7 +17,7 @@ from serving.catalog import load_catalog
 from serving.outcomes import Outcome, Report
 from serving.policy import Budget
 from serving.store import Store
-from training.budget import MONEY, Demand, market_prices
+from training.budget import MONEY, Demand, market_prices, tried_beyond
 from training.everyone import Asking, ask_everyone
 from training.narrator import Narrator
 
@@ -138,6 +138,19 @@ def test_what_exploration_takes_is_counted_on_average() -> None:
     assert demand.expected_use(MONEY, {MONEY: price}) == pytest.approx(0.5 + 0.9 * 2)
 
 
+def test_where_exploration_alone_takes_too_much_the_price_stays_one_that_means_something() -> None:
+    """Half of the money is tried away already: at 5.0 nobody takes a message for its worth."""
+    worth = np.array([5.0, 4.0, 3.0, 2.0, 1.0])
+    net = np.column_stack([np.zeros(5), worth]).ravel()
+    use, sure = np.tile([0.0, 1.0], 5), np.tile([0.0, 0.1], 5)
+    one = np.ones(10)
+    demand = Demand(np.arange(5) * 2, net, one < 0, sure, 0.9 * one, one, {MONEY: use, "a": use})
+    for limits in ({MONEY: 0.25}, {MONEY: 0.25, "a": 0.2}, {MONEY: 0.0}):
+        prices = market_prices(demand, limits)
+        assert prices.money + prices.places.get("a", 0.0) == pytest.approx(5.0)
+    assert tried_beyond(demand, {MONEY: 0.25, "a": 0.5}) == {MONEY: pytest.approx(0.5)}
+
+
 def test_what_is_owed_comes_first_while_it_is_worth_its_place() -> None:
     net = np.array([0.0, 1.0, 9.0, 0.0, 4.0, 9.0])
     owed = np.array([False, True, False, False, True, False])
@@ -198,6 +211,31 @@ def test_a_run_keeps_to_its_budget_and_says_its_price(
     others = [each for each in ranked if each["message_class"] != "marketing"]
     assert {each["price"] for each in others} == {0.0}
     assert {probability for _, probability in logged} == {1.0}
+
+
+def test_a_budget_that_is_tried_away_is_kept_to_and_told(
+    trained_copy: Trained, tmp_path: Path
+) -> None:
+    home, as_of = trained_copy
+    text = home.policy.read_text(encoding="utf-8").replace("epsilon = 0.10", "epsilon = 0.90")
+    home.policy.write_text(f"{text}\n[budget]\nper_run = 0.25\n", encoding="utf-8")
+    run = ask_everyone(Asking(home, as_of, logs=True, seed=1), tmp_path / "out.csv", QUIET)
+    listed = load_catalog(home.catalog, FEATURES.names).communications
+    paid = sum(
+        count * listed[name].cost
+        for name, count in run.communications.items()
+        if name != "no_contact" and listed[name].message_class == "marketing"
+    )
+    assert 0 < paid <= 0.25
+    assert run.spent == pytest.approx(paid)
+    assert run.prices.money < 1e6
+    most, tried = run.tried[MONEY]
+    assert (most, tried > 0.25) == (0.25, True)
+    assert run.lines()[-1] == (
+        f"the budget: 0.25 EUR left, and trying things out alone asks for {tried:,.2f}; so the lot "
+        "decides who gets it, not worth; raise the budget, or lower epsilon and uniform_share"
+    )
+    assert run.record()["tried_beyond"] == {MONEY: tried}
 
 
 def test_a_week_counts_what_was_spent_before_whoever_spent_it(
