@@ -8,6 +8,7 @@ import anyio
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
+from features.signals import SECOND
 from serving.answer import Json, time_text
 from serving.champion import InService
 from serving.requests import json_response
@@ -24,6 +25,9 @@ ABOUT: Final = (
 # With less than this the store cannot grow by some dozens of decisions.
 LEAST_FREE_BYTES: Final = 4 * 2**20
 METRICS: Final = ("champion", "failures")
+# A trial waits for the disk and for its turn among decisions, and health is asked by many. So late
+# at most it is told that the store cannot be written; orchestrators ask about as often.
+PROOF_HOLDS: Final = 10 * SECOND
 
 
 async def livez() -> Response:
@@ -57,7 +61,7 @@ def readiness(service: Service) -> dict[str, Json]:
         If the store cannot be read.
     """
     serving = service.champion.current()
-    unwritable = service.store.why_unwritable() or why_full(service)
+    unwritable = why_unwritable(service) or why_full(service)
     damage = service.champion.damage()
     status = "unready" if unwritable else "ready" if serving.engine.bundle else "degraded"
     told = (damage_told(damage, serving) or serving.note, serving.mistake, unwritable)
@@ -66,6 +70,17 @@ def readiness(service: Service) -> dict[str, Json]:
     if damage:
         content |= {"damaged": f"sha256:{serving.sha}", "serves": serving.engine.versions.bundle}
     return content | ({"note": notes} if notes else {})
+
+
+def why_unwritable(service: Service) -> str:
+    """Why no decision can be written, in words; tried where that it can was not proved lately."""
+    now, last = service.clock(), service.last_written
+    if 0 <= now - last.at < PROOF_HOLDS:
+        return ""
+    why = service.store.why_unwritable()
+    if not why:
+        last.at = now
+    return why
 
 
 def damage_told(damage: str, serving: InService) -> str:

@@ -26,6 +26,13 @@ class LastRead:
     data_end: int | None = None
 
 
+@dataclass(slots=True)
+class LastWritten:
+    """When the store last proved that it can be written; microseconds UTC. Long ago: never."""
+
+    at: int = -(2**62)
+
+
 @dataclass(frozen=True, slots=True)
 class Service:
     """All that answering needs; made once, at the start.
@@ -49,6 +56,7 @@ class Service:
     rng: np.random.Generator
     failures: Failures = field(default_factory=Failures)
     last_read: LastRead = field(default_factory=LastRead)
+    last_written: LastWritten = field(default_factory=LastWritten)
     started_at: int = 0
 
     def now(self) -> int:

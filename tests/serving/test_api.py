@@ -24,6 +24,7 @@ from serving.answer_schemas import DecisionAnswer
 from serving.api import create_app
 from serving.champion import Champion
 from serving.desk import Question
+from serving.health_calls import PROOF_HOLDS
 from serving.running import Service
 from serving.settings import Settings
 
@@ -519,6 +520,37 @@ def test_readiness_says_that_the_store_cannot_be_written(app: FastAPI, anonymous
     response = anonymous("GET", "/readyz")
     assert (response.status_code, response.json()["status"]) == (503, "unready")
     assert "the store could not be written" in response.json()["note"]
+
+
+def test_readiness_tries_to_write_once_in_ten_seconds(app: FastAPI, anonymous: Ask) -> None:
+    now, writer = [MIDNIGHT], app.state.service.store._file.writer
+    app.state.service = replace(app.state.service, clock=lambda: now[0])
+
+    def writes() -> bool:
+        with writer.begin() as connection:
+            connection.exec_driver_sql("DELETE FROM meta WHERE key = 'trial'")
+        assert anonymous("GET", "/readyz").json() == {"status": "ready"}
+        with writer.connect() as connection:
+            trials = "SELECT count(*) FROM meta WHERE key = 'trial'"
+            return bool(connection.exec_driver_sql(trials).scalar_one())
+
+    found = []
+    for later in (0, 1, PROOF_HOLDS - 1, PROOF_HOLDS, PROOF_HOLDS + 1, 2 * PROOF_HOLDS, -1):
+        now[0] = MIDNIGHT + later
+        found.append(writes())
+    assert found == [True, False, False, True, False, True, True]  # a clock set back proves nothing
+
+
+def test_a_store_that_cannot_be_written_is_tried_at_each_call(app: FastAPI, anonymous: Ask) -> None:
+    now = [MIDNIGHT]
+    app.state.service = replace(app.state.service, clock=lambda: now[0])
+    assert anonymous("GET", "/readyz").status_code == 200
+    now[0] += PROOF_HOLDS
+    for switch, status in (("ON", 503), ("ON", 503), ("OFF", 200), ("ON", 200)):
+        raw = app.state.service.store._file.writer.raw_connection()
+        raw.cursor().execute(f"PRAGMA query_only = {switch}")
+        raw.close()  # back into the pool
+        assert anonymous("GET", "/readyz").status_code == status
 
 
 def test_readiness_says_that_the_disk_is_full(

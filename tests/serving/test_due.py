@@ -1,6 +1,7 @@
 """Of several moments that are open at once, what is owed or worth most has the first turn."""
 
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -8,13 +9,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+import sqlalchemy as sa
 
 from features.definitions import FEATURES
 from features.home import Home
 from features.signals import ABSENT, DAY, EMPTY, HOUR, SignalColumns, code
+from models.classifier import Classifier
+from models.rules import RecencyRule
 from serving import policy
 from serving.answer import Surroundings
 from serving.catalog import load_catalog
+from serving.champion import Champion
 from serving.desk import Question, answer_to
 from serving.due import due_to
 from serving.engine import Engine
@@ -24,6 +29,17 @@ from serving.store import Store
 MIDNIGHT = 1_793_491_200_000_000
 EVENTS = ("Product Viewed", "Product Added", "Checkout Started", "Chat Opened", "Page Viewed")
 CASES = 60
+
+
+@pytest.fixture
+def store(home: Home) -> Iterator[Store]:
+    with Store.open(home.store) as opened:
+        yield opened
+
+
+@pytest.fixture
+def engine(home: Home, store: Store) -> Engine:
+    return Champion(home, store).current().engine
 
 
 def entry(event: str, worth: float, message_class: str) -> str:
@@ -165,6 +181,53 @@ def test_chance_has_no_say_in_the_turn(
             if one.customer_id == customer and "strong" in one.probabilities
         )
         assert strongest.probabilities["strong"] == pytest.approx(0.75)
+
+
+def test_a_moment_is_answered_as_by_a_call_about_it(
+    home: Home, store: Store, engine: Engine, tmp_path: Path
+) -> None:
+    """Reasons and all, though what is the same for all moments is worked out once."""
+    around = Surroundings(home.about(), "EUR")
+    case = next(one for n in range(CASES) if len((one := Case(n, engine, tmp_path)).event) > 4)
+    assert case.engine.bundle is not None
+    silence = RecencyRule(edges=(14.0,), log_odds=(-2.5, 1.0), unknown=0.0, base=-1.5)
+    churn = {"churn_risk": Classifier(silence, FEATURES.names)}
+    told = replace(case.engine, bundle=replace(case.engine.bundle, classifiers=churn))
+    for twin in ("T-one", "T-two"):
+        store.put_customers([(twin, case.signals)])
+        consent_of(store, twin)
+    found = due_to("T-one", MIDNIGHT, lambda: 0.5, store, told, around)
+    assert len(found) > 1
+    for event, said in found.items():
+        question = Question("T-two", MIDNIGHT, 0.5, trigger=event)
+        called = json.loads(answer_to(question, store, told, around))
+        assert called["reasons"]
+        own = dict.fromkeys(("decision_id", "customer_id"))
+        if said is None:
+            assert called["communication"] == "no_contact"
+        else:
+            assert json.loads(said) | own == called | own
+
+
+def test_a_customer_is_read_once_however_many_moments_are_open(
+    home: Home, store: Store, engine: Engine, tmp_path: Path
+) -> None:
+    around = Surroundings(home.about(), "EUR")
+    case = next(one for n in range(CASES) if len((one := Case(n, engine, tmp_path)).event) > 4)
+    store.put_customers([("R-one", case.signals)])
+    consent_of(store, "R-one")
+    seen: list[str] = []
+
+    def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        seen.append(statement)
+
+    sa.event.listen(sa.Engine, "before_cursor_execute", note)
+    try:
+        found = due_to("R-one", MIDNIGHT, lambda: 0.5, store, case.engine, around)
+    finally:
+        sa.event.remove(sa.Engine, "before_cursor_execute", note)
+    assert len(found) > 1
+    assert sum("SELECT customers.signals" in one for one in seen) == 1
 
 
 def test_who_was_never_heard_of_has_nothing_due(home: Home, store: Store, engine: Engine) -> None:
