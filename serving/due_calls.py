@@ -8,6 +8,7 @@ import anyio
 from starlette.requests import Request
 from starlette.responses import Response
 
+from features.counting import counted
 from serving import schemas
 from serving.answer import Json, time_text
 from serving.champion import InService
@@ -59,7 +60,9 @@ def page(service: Service, asked: schemas.DueRequest) -> dict[str, Json]:
         items += messages
         last = customer_id
     is_end = last == (ids[-1] if ids else None) and len(ids) < asked.limit
-    note = f"{failed} customers could not be looked at; the log says more" if failed else ""
+    note = (
+        f"{counted(failed, 'customer')} could not be looked at; the log says more" if failed else ""
+    )
     return {**content, "silent": silent, "next": None if is_end else last, "note": note}
 
 

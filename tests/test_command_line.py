@@ -88,7 +88,7 @@ def test_no_orders_at_all_says_what_is_missing_and_where_to_look(run: Run, tmp_p
     assert "No orders" in out
     code, _, err = run("train")
     assert code == 2
-    assert "no 'Order Completed' among 1 signals of 1 customers" in err
+    assert "no 'Order Completed' among 1 signal of 1 customer" in err
     assert "`nextbest doctor`" in err
 
 
@@ -332,8 +332,10 @@ def test_keys_are_made_listed_and_revoked(run: Run, tmp_path: Path) -> None:
     code, out, _ = run("keys", "new", "crm", "--json")
     assert json.loads(out)["key"].startswith("nb_")
     assert run("keys", "list")[1] == "crm\n"
-    assert run("keys", "revoke", "crm")[1] == "1 keys of crm revoked\n"
+    assert run("keys", "revoke", "crm")[1] == "1 key of crm revoked\n"
     assert run("keys", "list", "--json")[1] == "[]\n"
+    nobody = "no key is called crm, so none was revoked; those that work: none\n"
+    assert run("keys", "revoke", "crm")[1] == nobody
     assert code == 0
 
 

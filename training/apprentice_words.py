@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
+from features.counting import counted
 from serving.answer import time_text
 from serving.records import NO_CONTACT
 from training.apprentice import Apprenticeship, Beside
@@ -167,7 +168,7 @@ def _worth(found: Apprenticeship) -> Iterator[str]:
     refused = [one for one in compared if one.rule]
     yield ""
     yield (
-        f"Expected net of {len(compared):,} messages in the catalog, by what it states (assumed): "
+        f"Expected net of {counted(len(compared), 'message')} in the catalog, by what it states (assumed): "
         f"theirs {theirs:+,.2f} {found.currency}, {_sum(one.sent_net for one in refused):+,.2f} of "
         f"it from {len(refused):,} that we would have refused; ours {ours:+,.2f}."
     )

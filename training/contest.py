@@ -6,6 +6,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from features.counting import counted
 from features.signals import Int64Array
 from models.bundle import Measured
 from models.targets import Target
@@ -78,11 +79,8 @@ def choice(
     baselines = [kind for kind in found if kind != "lightgbm"]
     if customers < FEWEST_TESTED:
         simple = "recency" if "recency" in found else "base_rate"
-        return simple, Said(
-            gates.UNTESTED,
-            f"{target.name}: {customers} customers to test on, at least {FEWEST_TESTED} are "
-            f"needed; {simple} serves, untested.",
-        )
+        few = f"{counted(customers, 'customer')} to test on, at least {FEWEST_TESTED} are needed"
+        return simple, Said(gates.UNTESTED, f"{target.name}: {few}; {simple} serves, untested.")
     loss = {kind: tested.weights * losses(tested.answers, scores) for kind, scores in found.items()}
     best = min(baselines, key=lambda kind: float(loss[kind].mean()))
     if "lightgbm" not in found:

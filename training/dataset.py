@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from features.algebra import FeatureSet
 from features.batch import feature_matrix
+from features.counting import counted
 from features.signals import DAY, Int64Array, SignalLog, code
 from models.targets import PROMOTION, Targets
 from training.labels import Labels, labels
@@ -121,8 +122,8 @@ def beginning(log: SignalLog, end: int, targets: Targets) -> int:
     if not found.any():
         named = " or ".join(f"'{event}'" for event in events)
         raise NothingToLearn(
-            f"no {named} among {len(columns):,} signals of {len(log):,} customers; targets.toml "
-            "asks about customers who have one; ingest them, see with `nextbest doctor` which file "
+            f"no {named} among {counted(len(columns), 'signal')} of "
+            f"{counted(len(log), 'customer')}; targets.toml asks about customers who have one; ingest them, see with `nextbest doctor` which file "
             "was read as what, or let `nextbest doctor --apply` write targets for what there is"
         )
     return int(columns.occurred_at[found].min())

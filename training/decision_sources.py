@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from features.algebra import FeatureSet
 from features.batch import feature_matrix
+from features.counting import counted
 from features.history import DecisionSignal, History
 from features.home import Home
 from features.signals import Int64Array, SignalLog, is_anonymous
@@ -85,7 +86,8 @@ class Gathered:
         """In words, for people."""
         log = self.log
         lines = [
-            f"{len(log):,} decisions about {len(np.unique(log.customer)):,} customers, "
+            f"{counted(len(log), 'decision')} about "
+            f"{counted(len(np.unique(log.customer)), 'customer')}, "
             f"{log.censored:,} of them with a horizon that is not over (censored)"
         ]
         return lines + [f"left out: {n:,} {why}" for why, n in self.left_out.items()]

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import chdtrc
 
+from features.counting import counted
 from features.history import History
 from features.home import Home
 from features.signals import DAY, Int64Array, SignalLog
@@ -101,14 +102,15 @@ class HoldoutReport:
         low, high = self.gain.interval()
         saved = 1 - (self.gain.standard_error / self.plain.standard_error) ** 2
         return [
-            f"{self.days} days since the first decision; {held:,} customers in the holdout, "
-            f"{treated:,} others",
+            f"{counted(self.days, 'day')} since the first decision; {counted(held, 'customer')} in "
+            f"the holdout, {treated:,} others",
             f"margin a customer: {self.margins[1]:.2f} {self.currency} with the programme, "
             f"{self.margins[0]:.2f} without; contacts cost {self.cost:.2f}",
             f"the programme adds {self.gain.value:+.2f} a customer, costs paid ({low:+.2f} to "
             f"{high:+.2f}); what customers did before explains {100 * saved:.0f} % of the noise",
             *self._return_lines(low, high),
-            f"a difference of {self.detect:.2f} can be judged after {self.days_needed:,} days",
+            f"a difference of {self.detect:.2f} can be judged after "
+            f"{counted(self.days_needed, 'day')}",
             f"{'yes' if self.split.passed else 'NO '}  {self.split.name}: {self.split.says}",
         ]
 
@@ -205,7 +207,7 @@ def compared(
     counts = int(held.sum()), int((~held).sum())
     if min(counts) < FEWEST:
         raise NothingToCompare(
-            f"{counts[0]} customers in the holdout and {counts[1]} others; at least {FEWEST} of "
+            f"{counted(counts[0], 'customer')} in the holdout and {counts[1]} others; at least {FEWEST} of "
             "each are needed; raise holdout_share, or wait for more customers"
         )
     window = replace(policy, horizon_days=days)
@@ -268,9 +270,7 @@ def split_gate(arms: Mapping[str, frozenset[str]], share: float) -> Gate:
     if 0 < expected < people:
         statistic = (held - expected) ** 2 / expected + (held - expected) ** 2 / (people - expected)
         p = float(chdtrc(1, statistic))
-    says = (
-        f"{held:,} customers decided about in the holdout, {expected:,.0f} expected (p = {p:.3g})"
-    )
+    says = f"{counted(held, 'customer')} decided about in the holdout, {expected:,.0f} expected (p = {p:.3g})"
     if p < SURELY_UNEVEN:
         says += (
             "; something other than the lot sorts customers: look for merged or erased ids; do not "

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from features.algebra import FeatureSet
 from features.batch import feature_matrix
+from features.counting import counted
 from features.signals import DAY, Int64Array, SignalLog
 from models.btyd import BgNbd
 from models.bundle import MarginMeasured
@@ -260,7 +261,7 @@ def _choice(
     if forest not in expected:
         return RULE, "", "expected_margin: {served_by} serves; too few rows with a margin for more."
     if people < FEWEST_TESTED:
-        few = f"{people} customers to test on, at least {FEWEST_TESTED} are needed"
+        few = f"{counted(people, 'customer')} to test on, at least {FEWEST_TESTED} are needed"
         return RULE, gates.UNTESTED, f"expected_margin: {few}; {{served_by}} serves, untested."
     gaps = {kind: said - margin for kind, said in expected.items()}
     loss = {kind: gap**2 for kind, gap in gaps.items()}

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtrit
 
+from features.counting import counted
 from features.signals import Int64Array
 from training.decision_log import LoggedDecisions
 
@@ -288,7 +289,7 @@ def clustered_mean(values: FloatArray, customer: Int64Array) -> Estimate:
     groups = int(place.max()) + 1 if len(place) else 0
     if groups < 2:
         raise TooFewCustomers(
-            f"{groups} customers; an interval needs at least two whose horizon is over; "
+            f"{counted(groups, 'customer')}; an interval needs at least two whose horizon is over; "
             "wait for more decisions"
         )
     mean = float(values.mean())

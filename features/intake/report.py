@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
+from features.counting import counted
 from features.intake.quarantine import ReasonCount
 from features.signals import KNOWN_EVENTS
 
@@ -58,9 +59,9 @@ class IntakeReport:
     def lines(self) -> tuple[str, ...]:
         """The report in words."""
         told = [
-            f"{self.rows_read:,} rows read from {', '.join(self.files)}: "
-            f"{self.accepted:,} signals accepted, {self.duplicates:,} known already, "
-            f"{self.quarantined:,} rows put aside."
+            f"{counted(self.rows_read, 'row')} read from {', '.join(self.files)}: "
+            f"{counted(self.accepted, 'signal')} accepted, {self.duplicates:,} known already, "
+            f"{counted(self.quarantined, 'row')} put aside."
         ]
         for reason in self.reasons:
             told.append(f"  {reason.rows:,} x {reason.words}. Example: {reason.example}")
@@ -86,12 +87,12 @@ class IntakeReport:
             )
         if self.arrival_assumed:
             told.append(
-                f"{self.arrival_assumed:,} signals have no received_at: "
+                f"{counted(self.arrival_assumed, 'signal')} without a received_at: "
                 "taken as received when they occurred."
             )
         for event, count in self.unknown_events.items():
             told.append(
-                f"Unknown event '{event}', {count:,} times: kept, but no feature sees it"
+                f"Unknown event '{event}', {counted(count, 'time')}: kept, but no feature sees it"
                 f"{known_like(event)}."
             )
         for file, columns in self.unused_columns.items():

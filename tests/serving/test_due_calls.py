@@ -254,7 +254,7 @@ def test_a_mistake_of_ours_hides_nobody_else_and_is_logged_and_counted(
     monkeypatch.setattr(due_calls, "due_to", broken)
     found = ask("GET", "/v1/due")
     assert named(found) == [("C-new", "cart_reminder")]
-    assert found["note"] == "1 customers could not be looked at; the log says more"
+    assert found["note"] == "1 customer could not be looked at; the log says more"
     monkeypatch.setattr(app.state.service.champion, "current", lambda: 1 / 0)
     found = ask("GET", "/v1/due", params={"after": "C-lapsing"})
     assert (found["items"], found["next"]) == ([], "C-lapsing")

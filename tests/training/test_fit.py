@@ -176,7 +176,7 @@ def test_few_rows_get_a_rule_and_the_reason(tmp_path: Path) -> None:
 def test_one_customer_gets_a_bundle(tmp_path: Path) -> None:
     found = train(shop(1, seed=3), FEATURES, SETTINGS, END)
     assert {model.served_by for model in found.bundle.classifiers.values()} == {"base_rate"}
-    assert any("1 customers to test on, at least 30 are needed" in note for note in found.notes)
+    assert any("1 customer to test on, at least 30 are needed" in note for note in found.notes)
     sha = write_bundle(found.bundle, tmp_path)
     assert load_bundle(tmp_path / sha, FEATURES).margin.horizon_days == 28
 

@@ -249,7 +249,7 @@ def test_a_policy_that_would_have_chosen_nothing_of_it_has_no_snips() -> None:
 
 
 def test_one_customer_gives_no_interval() -> None:
-    with pytest.raises(TooFewCustomers, match=re.escape("1 customers; an interval needs at least")):
+    with pytest.raises(TooFewCustomers, match=re.escape("1 customer; an interval needs at least")):
         clustered_mean(np.ones(3), np.zeros(3, dtype=np.int64))
 
 

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from features.counting import counted
 from features.home import CLOCKS, About, Home
 from training.verbs.options import (
     DEFAULT_HOME,
@@ -92,7 +93,7 @@ def ingest(
     if not lines:
         lines.append("Nothing new came over HTTP.")
     lines += [f"Put aside over HTTP: {count:,} x {words}." for words, count in aside.items()]
-    lines.append(f"{customers:,} customers are ready to be asked about")
+    lines.append(f"{counted(customers, 'customer')} can be asked about now")
     record = {
         **({} if report is None else report.record()),
         "over_http": None if over_http is None else over_http.record(),

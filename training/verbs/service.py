@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from features.counting import counted
 from features.home import Home
 from training.verbs.options import DEFAULT_HOME, HomeOption, JsonOption, show
 
@@ -75,4 +76,9 @@ def revoke_key(
     Home(home).about()
     with Store.open(Home(home).store) as store:
         count = store.revoke_keys(name)
-    show([f"{count} keys of {name} revoked"], {"name": name, "revoked": count}, as_json)
+        names = store.key_names()
+    line = f"{counted(count, 'key')} of {name} revoked"
+    if not count:
+        known = ", ".join(dict.fromkeys(names)) or "none"
+        line = f"no key is called {name}, so none was revoked; those that work: {known}"
+    show([line], {"name": name, "revoked": count}, as_json)
