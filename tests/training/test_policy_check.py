@@ -236,6 +236,38 @@ def test_who_taught_is_not_the_judge(engine, pilot, halves) -> None:
     assert any(note.endswith("decisions that effects were learned from") for note in judges.notes)
 
 
+def test_of_two_that_learned_at_different_times_the_later_ends_what_may_judge(
+    engine, pilot, halves
+) -> None:
+    early, late = (
+        replace(engine, bundle=replace(engine.bundle, effects=halves[0], as_of=int(until)))
+        for until in np.quantile(pilot.decided_at, (0.0, 0.5))
+    )
+    nothing = np.full(len(pilot), np.nan)
+    for pair in (policy_check._Pair(early, late), policy_check._Pair(late, early)):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(policy_check, "LATER_SUFFICE", 100)
+            judges = policy_check._judges(Gathered(pilot, {}), pair, nothing)
+        # What was decided within a horizon before it learned was not over then, and taught nothing.
+        taught_by = late.bundle.as_of - engine.policy.horizon_days * DAY
+        assert judges.decisions.decided_at.min() > taught_by
+        assert len(judges.decisions) == (pilot.decided_at > taught_by).sum() < len(pilot)
+
+
+def test_a_contact_costs_what_the_new_catalog_says_else_what_the_present_one_does(
+    engine, pilot
+) -> None:
+    """For both policies alike; nothing for no contact, and for what neither lists."""
+    listed = engine.catalog.communications
+    there = {"newsletter": replace(listed["newsletter"], cost=1.5)}
+    there["leaflet"] = replace(listed["newsletter"], name="leaflet", cost=0.75)
+    new = replace(engine, catalog=replace(engine.catalog, communications=there))
+    log = replace(pilot, names=("no_contact", "newsletter", "cross_sell", "leaflet", "of old"))
+    costs = policy_check._costs(log, policy_check._Pair(new, engine))
+    assert costs.tolist() == [0.0, 1.5, listed["cross_sell"].cost, 0.75, 0.0]
+    assert listed["newsletter"].cost != 1.5
+
+
 def test_a_cap_of_nothing_silences_marketing_and_the_verb_exits_with_one(
     trained, tmp_path, few_replays, run
 ) -> None:
