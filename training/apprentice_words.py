@@ -168,8 +168,8 @@ def _worth(found: Apprenticeship) -> Iterator[str]:
     refused = [one for one in compared if one.rule]
     yield ""
     yield (
-        f"Expected net of {counted(len(compared), 'message')} in the catalog, by what it states (assumed): "
-        f"theirs {theirs:+,.2f} {found.currency}, {_sum(one.sent_net for one in refused):+,.2f} of "
+        f"Expected net of {counted(len(compared), 'message')} in the catalog, by what it states "
+        f"(assumed): theirs {theirs:+,.2f} {found.currency}, {_sum(one.sent_net for one in refused):+,.2f} of "
         f"it from {len(refused):,} that we would have refused; ours {ours:+,.2f}."
     )
     yield (

@@ -123,8 +123,8 @@ def beginning(log: SignalLog, end: int, targets: Targets) -> int:
         named = " or ".join(f"'{event}'" for event in events)
         raise NothingToLearn(
             f"no {named} among {counted(len(columns), 'signal')} of "
-            f"{counted(len(log), 'customer')}; targets.toml asks about customers who have one; ingest them, see with `nextbest doctor` which file "
-            "was read as what, or let `nextbest doctor --apply` write targets for what there is"
+            f"{counted(len(log), 'customer')}; targets.toml asks about customers who have one; "
+            "ingest them, see with `nextbest doctor` which file was read as what, or let `nextbest doctor --apply` write targets for what there is"
         )
     return int(columns.occurred_at[found].min())
 

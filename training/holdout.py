@@ -207,8 +207,8 @@ def compared(
     counts = int(held.sum()), int((~held).sum())
     if min(counts) < FEWEST:
         raise NothingToCompare(
-            f"{counted(counts[0], 'customer')} in the holdout and {counts[1]} others; at least {FEWEST} of "
-            "each are needed; raise holdout_share, or wait for more customers"
+            f"{counted(counts[0], 'customer')} in the holdout and {counts[1]} others; at least "
+            f"{FEWEST} of each are needed; raise holdout_share, or wait for more customers"
         )
     window = replace(policy, horizon_days=days)
     moments = np.full(len(people), end - days * DAY)
@@ -270,7 +270,8 @@ def split_gate(arms: Mapping[str, frozenset[str]], share: float) -> Gate:
     if 0 < expected < people:
         statistic = (held - expected) ** 2 / expected + (held - expected) ** 2 / (people - expected)
         p = float(chdtrc(1, statistic))
-    says = f"{counted(held, 'customer')} decided about in the holdout, {expected:,.0f} expected (p = {p:.3g})"
+    people_held = counted(held, "customer")
+    says = f"{people_held} decided about in the holdout, {expected:,.0f} expected (p = {p:.3g})"
     if p < SURELY_UNEVEN:
         says += (
             "; something other than the lot sorts customers: look for merged or erased ids; do not "
