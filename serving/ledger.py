@@ -75,6 +75,23 @@ _TAKEN: Final = (
     .group_by(tables.decisions.c.communication)
 )
 _CANDIDATES: Final = sa.func.json_each(tables.decisions.c.effects).table_valued("value")
+_COSTS: Final = (
+    sa.select(
+        tables.decisions.c.customer_id,
+        sa.func.total(sa.func.json_extract(_CANDIDATES.c.value, "$.cost")),
+    )
+    .select_from(tables.decisions)
+    .join(_CANDIDATES, sa.true())
+    .where(
+        tables.decisions.c.communication != NO_CONTACT,
+        tables.decisions.c.fallback == 0,
+        tables.decisions.c.as_of < sa.bindparam("before"),
+        sa.func.json_extract(_CANDIDATES.c.value, "$.communication")
+        == tables.decisions.c.communication,
+        ~_GIVEN_BACK,
+    )
+    .group_by(tables.decisions.c.customer_id)
+)
 # The cost of what was chosen stands among what it was chosen from. Names first: the index has them.
 _SPENT: Final = (
     sa.select(sa.func.total(sa.func.json_extract(_CANDIDATES.c.value, "$.cost")))
@@ -162,6 +179,16 @@ def taken_of(connection: sa.Connection, as_of: int, limited: tuple[str, ...]) ->
     period = {"since": as_of - CAPACITY_DAYS * DAY, "until": as_of + CROSSING}
     found = connection.execute(_TAKEN, period | {"limited": limited})
     return {str(name): int(count) for name, count in found}
+
+
+def costs_of_contacts(connection: sa.Connection, before: int) -> dict[str, float]:
+    """What the contacts with each customer cost as they were decided, in currency units.
+
+    The log keeps the cost of then: an entry may have left the catalog since, or cost another sum.
+    Messages reported as not sent cost nothing.
+    """
+    found = connection.execute(_COSTS, {"before": before})
+    return {str(customer_id): float(cost) for customer_id, cost in found}
 
 
 def spent_in_week(connection: sa.Connection, as_of: int) -> float:

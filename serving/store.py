@@ -32,7 +32,13 @@ from serving.inbox import (
     waiting_rows,
     with_waiting,
 )
-from serving.ledger import ledger_of, lock_customer, spent_in_week, taken_of
+from serving.ledger import (
+    costs_of_contacts,
+    ledger_of,
+    lock_customer,
+    spent_in_week,
+    taken_of,
+)
 from serving.log_entries import NOTHING_MORE, Circumstances, Entry, claim, log_decision
 from serving.moment_index import LastSaid, due_customers, ended_at, last_said, note_all
 from serving.outcomes import Kept, Outcome, Report, keep_outcome, outcomes_of
@@ -202,6 +208,10 @@ class Store:
     def spent_in_week(self, as_of: int) -> float:
         """What the marketing of the last seven days cost; see `ledger.spent_in_week`."""
         return self._file.ask(spent_in_week, as_of)
+
+    def costs_of_contacts(self, before: int) -> dict[str, float]:
+        """What each customer's contacts cost; see `ledger.costs_of_contacts`."""
+        return self._file.ask(costs_of_contacts, before)
 
     def objected(self, customer_id: str, as_of: int) -> bool:
         """Whether an objection to direct marketing is on record: then nobody is scored."""

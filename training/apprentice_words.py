@@ -169,8 +169,9 @@ def _worth(found: Apprenticeship) -> Iterator[str]:
     yield ""
     yield (
         f"Expected net of {counted(len(compared), 'message')} in the catalog, by what it states "
-        f"(assumed): theirs {theirs:+,.2f} {found.currency}, {_sum(one.sent_net for one in refused):+,.2f} of "
-        f"it from {len(refused):,} that we would have refused; ours {ours:+,.2f}."
+        f"(assumed): theirs {theirs:+,.2f} {found.currency}, "
+        f"{_sum(one.sent_net for one in refused):+,.2f} of it from {len(refused):,} that we would "
+        f"have refused; ours {ours:+,.2f}."
     )
     yield (
         "That is the catalog's yardstick alone. Where effects were measured we chose by these, "

@@ -124,7 +124,8 @@ def beginning(log: SignalLog, end: int, targets: Targets) -> int:
         raise NothingToLearn(
             f"no {named} among {counted(len(columns), 'signal')} of "
             f"{counted(len(log), 'customer')}; targets.toml asks about customers who have one; "
-            "ingest them, see with `nextbest doctor` which file was read as what, or let `nextbest doctor --apply` write targets for what there is"
+            "ingest them, see with `nextbest doctor` which file was read as what, or let "
+            "`nextbest doctor --apply` write targets for what there is"
         )
     return int(columns.occurred_at[found].min())
 

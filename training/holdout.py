@@ -1,6 +1,5 @@
 """What the whole programme is worth: those who hear from us against those who never do."""
 
-from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final
@@ -16,7 +15,6 @@ from features.signals import DAY, Int64Array, SignalLog
 from serving.champion import company_engine
 from serving.exploration import arm_of
 from serving.policy import Policy
-from serving.records import NO_CONTACT
 from serving.store import Store
 from training.dataset import data_end
 from training.gates import Gate
@@ -161,19 +159,16 @@ def holdout_report(home: Home, as_of: int, detect: float | None = None) -> Holdo
     end = data_end(log, as_of)
     with Store.open(home.store) as store:
         made = [one for one in store.past_decisions(as_of) if one.as_of < end]
+        costs = store.costs_of_contacts(min(as_of, end))
     if not made:
         raise NothingToCompare(
             f"{home.path}: no decision before the end of the data; run `nextbest decide --all` or "
             "answer calls, and come back when signals have followed"
         )
     start = min(one.as_of for one in made)
-    costs: dict[str, float] = defaultdict(float)
     arms: dict[str, frozenset[str]] = {}
     for one in made:
         arms[one.customer_id] = arms.get(one.customer_id, frozenset()) | {one.arm}
-        entry = engine.catalog.communications.get(one.communication)
-        if one.communication != NO_CONTACT and entry is not None:
-            costs[one.customer_id] += entry.cost
     return compared(log, Programme(costs, arms), engine.policy, (start, end), detect)
 
 

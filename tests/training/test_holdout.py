@@ -6,10 +6,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from features.definitions import FEATURES
 from features.signals import ABSENT, DAY, SignalColumns, SignalLog, code
 from serving import policy
+from serving.catalog import load_catalog
 from serving.exploration import arm_of
+from serving.outcomes import Outcome, Report
 from serving.policy import Policy, load_policy
+from serving.store import Store
+from training.everyone import Asking, answers
 from training.holdout import (
     NothingToCompare,
     Programme,
@@ -190,6 +195,30 @@ def test_too_few_held_out_is_said(rules) -> None:
     log = company(np.random.default_rng(1), rules, 60, gain=2.0)
     with pytest.raises(NothingToCompare, match=re.escape("at least 30 of each are needed")):
         compared(log, NOBODY, rules, (START, END))
+
+
+def test_contacts_cost_what_they_cost_when_they_were_decided(trained_copy) -> None:
+    """Whatever the catalog says now; what was not sent costs nothing."""
+    home, as_of = trained_copy
+    listed = load_catalog(home.catalog, FEATURES.names).communications
+    with Store.open(home.store) as store:
+        people = store.customer_ids()[:60]
+    made = list(answers(Asking(home, as_of, logs=True, seed=1), people))
+    told = {
+        str(one["customer_id"]): (str(one["decision_id"]), listed[str(one["communication"])].cost)
+        for one in made
+        if one["communication"] != "no_contact"
+    }
+    assert len(told) > 5
+    home.catalog.write_text("nothing is read of it", encoding="utf-8")
+    with Store.open(home.store) as store:
+        assert store.costs_of_contacts(as_of) == {}
+        found = store.costs_of_contacts(as_of + 1)
+        assert found == pytest.approx({name: cost for name, (_, cost) in told.items()})
+        unsent, (decision_id, _) = next(iter(told.items()))
+        said = Outcome(decision_id, "not_sent", as_of + 1)
+        store.keep_outcome(said, Report(as_of + 1, as_of + 1, {}))
+        assert store.costs_of_contacts(as_of + 1).keys() == told.keys() - {unsent}
 
 
 def test_a_home_without_decisions_says_what_to_do(trained) -> None:
