@@ -26,7 +26,7 @@ from training.decision_sources import Gathered, drawn_from, gathered
 from training.evaluate import named_bundle
 from training.gates import Gate
 from training.narrator import Narrator
-from training.policy_judgement import Evidence, Judgement, judged
+from training.policy_judgement import Evidence, Judgement, judged, lottery_gate
 from training.policy_replay import Replay, replayed, with_names
 from training.policy_uplift import Sorting, sortings
 from training.policy_value import FEWEST_EFFECTIVE, ROUNDING, Estimate, clustered_mean
@@ -149,7 +149,8 @@ def check_policy(home: Home, change: Change, as_of: int, narrator: Narrator) -> 
             past, signals = store.past_decisions(as_of), history.decisions(as_of)
             drawn, left_out = drawn_from(past, signals, pair.current)
             found = gathered(drawn, log, pair.current, end, left_out)
-        judges = _judges(found, pair, rewards_before(found.log, log, pair.current, end))
+        before = rewards_before(found.log, log, pair.current, end)
+        judges = _judges(found, pair, before)
         decisions = judges.decisions
         with narrator.step("Deciding again, by the new policy and by the present one"):
             new = replayed(decisions, judges.new, store)
@@ -167,7 +168,9 @@ def check_policy(home: Home, change: Change, as_of: int, narrator: Narrator) -> 
     fair = () if change.group == STAGE else (fairness_gate(rates),)
     moved = _moved(evidence)
     unchanged = _unchanged(pair, moved, len(decisions))
-    gates = (Gate("nothing changes", True, unchanged),) if unchanged else judgement.gates
+    gates = (lottery_gate(found.log, before), *judgement.gates)
+    if unchanged:
+        gates = (Gate("nothing changes", True, unchanged),)
     return PolicyCheck(
         judgement=judgement,
         currency=pair.current.policy.currency,

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from training.decision_log import LoggedDecisions
 from training.gates import Gate
 from training.outcome_model import cross_fitted
+from training.placebo import NotRandomised, placebo
 from training.policy_value import (
     Estimate,
     Overlap,
@@ -147,6 +148,26 @@ def judged(evidence: Evidence, rng: np.random.Generator, margin: float = 0.0) ->
         goodbyes,
         overlaps,
         gates,
+    )
+
+
+def lottery_gate(log: LoggedDecisions, before: FloatArray) -> Gate:
+    """Whether who got a message was like all others before: else its worth is that of the picking.
+
+    Parameters
+    ----------
+    before : ndarray of float64, shape (n,)
+        Reward in a window of the same length before each decision; NaN: not known.
+    """
+    try:
+        found = placebo(log.chosen, log.probabilities, before, log.reward, log.customer)
+    except NotRandomised as refusal:
+        return Gate("drawn by lot", False, str(refusal))
+    return Gate(
+        "drawn by lot",
+        True,
+        f"{found.before:+.2f} a customer before those who got a message got it (standard error "
+        f"{found.before_error:.2f}); no more than chance allows",
     )
 
 

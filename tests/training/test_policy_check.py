@@ -74,7 +74,12 @@ def test_a_change_of_epsilon_is_replayed_and_told(trained, tmp_path, few_replays
     assert record["values"]["gain"]["low"] <= record["values"]["gain"]["high"]
     assert record["estimators"]["new"]["dr"] == record["values"]["new"]
     assert any(re.match(r"present policy, DR +[+-]\d+\.\d{3} EUR a decision", one) for one in lines)
-    assert {one["name"] for one in record["gates"]} >= {"value", "opt-outs", "groups"}
+    assert {one["name"] for one in record["gates"]} >= {
+        "drawn by lot",
+        "value",
+        "opt-outs",
+        "groups",
+    }
 
 
 def catalog_with(home, folder: Path, old: str, new: str) -> Path:

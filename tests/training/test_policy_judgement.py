@@ -9,7 +9,13 @@ import numpy as np
 import pytest
 
 from training.outcome_model import cross_fitted
-from training.policy_judgement import Evidence, Judgement, UnusableMargin, judged
+from training.policy_judgement import (
+    Evidence,
+    Judgement,
+    UnusableMargin,
+    judged,
+    lottery_gate,
+)
 from training.policy_value import Worth, best_single, valued
 
 FOLDER = Path(__file__).parents[2] / "benchmarks"
@@ -114,6 +120,21 @@ def test_the_best_single_communication_itself_does_not_fall_behind_it(evidence) 
     assert passed.passed
     guard = 0.05 * abs(float(log.reward.mean()))
     assert passed.says.endswith(f"against it; surely not lower by more than {guard:.3f}")
+
+
+def test_decisions_that_were_picked_are_not_judged_as_if_drawn(evidence) -> None:
+    """Whoever got a message had brought more before it: what it is worth is the picking's."""
+    log, noise = evidence.log, np.random.default_rng(4).normal(0.0, 5.0, len(evidence.log))
+    drawn = lottery_gate(log, noise)
+    assert (drawn.name, drawn.passed) == ("drawn by lot", True)
+    assert drawn.says.endswith("; no more than chance allows")
+    picked = lottery_gate(log, noise + 2.0 * (log.chosen > 0))
+    assert not picked.passed
+    assert "already in the same time BEFORE it: they were picked, not drawn by lot" in picked.says
+    assert "start a uniform slice: set uniform_share = 0.05 in policy.toml" in picked.says
+    assert lottery_gate(
+        log, np.full(len(log), np.nan)
+    ).passed  # nothing is known of the time before
 
 
 def test_poor_overlap_refuses_whatever_the_value(evidence) -> None:
