@@ -11,6 +11,7 @@ from typing import Final
 
 import numpy as np
 
+from features.counting import counted
 from features.home import Home
 from models.expectation import SCORES
 from serving.answer import Json, Surroundings, answer, table
@@ -179,11 +180,11 @@ class Run:
     def _by_lot(self, limit: str, of: tuple[float, float]) -> str:
         """That a limit is too small to be shared out by worth."""
         most, tried = of
-        unit = self.currency if limit == MONEY else "places"
+        left = f"{most:g} {self.currency}" if limit == MONEY else counted(round(most), "place")
         what = "the budget" if limit == MONEY else limit
         cure = "the budget" if limit == MONEY else "capacity_per_week"
         return (
-            f"{what}: {most:g} {unit} left, and trying things out alone asks for {tried:,.2f}; so "
+            f"{what}: {left} left, and trying things out alone asks for {tried:,.2f}; so "
             f"the lot decides who gets it, not worth; raise {cure}, or lower epsilon and "
             "uniform_share"
         )

@@ -236,6 +236,8 @@ def test_a_budget_that_is_tried_away_is_kept_to_and_told(
         "decides who gets it, not worth; raise the budget, or lower epsilon and uniform_share"
     )
     assert run.record()["tried_beyond"] == {MONEY: tried}
+    of_calls = replace(run, tried={"call": (1.0, 2.434)}).lines()[-1]
+    assert of_calls.startswith("call: 1 place left, and trying things out alone asks for 2.43; so")
 
 
 def test_a_week_counts_what_was_spent_before_whoever_spent_it(
