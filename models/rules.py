@@ -25,6 +25,10 @@ class BaseRate:
         parts[:, -1] = self.log_odds
         return parts
 
+    def raw_log_odds(self, rows: FloatArray, names: tuple[str, ...]) -> FloatArray:
+        """See `models.model.Direct`."""
+        return np.full(len(rows), self.log_odds)
+
 
 @dataclass(frozen=True, slots=True)
 class RecencyRule:

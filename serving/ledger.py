@@ -1,5 +1,6 @@
 """The ledger: what a decision reads of a customer's past, under the customer's lock."""
 
+from collections.abc import Mapping
 from typing import Final
 
 import sqlalchemy as sa
@@ -111,21 +112,27 @@ _SPENT: Final = (
 )
 
 
-def lock_customer(connection: sa.Connection, customer_id: str, as_of: int) -> None:
+def lock_customer(connection: sa.Connection, customer_id: str, as_of: int) -> Mapping[str, str]:
     """Lock a customer and the household until the commit, also one who was never seen.
 
-    Always in the order of the ids, so that two callers never wait for each other.
+    Always in the order of the ids, so that two callers never wait for each other. The customer's
+    traits, which name the household, come back.
     """
-    ids = [customer_id]
-    household = traits_of(connection, customer_id, as_of).get(HOUSEHOLD_ID)
+    ids, traits = [customer_id], traits_of(connection, customer_id, as_of)
+    household = traits.get(HOUSEHOLD_ID)
     if household is not None:
         ids.append(f"household/{household}")  # no customer's id holds a slash
     for each in sorted(ids):
         connection.execute(_LOCK, {"customer_id": each, "turns": 1})
+    return traits
 
 
 def ledger_of(
-    connection: sa.Connection, customer_id: str, as_of: int, limited: tuple[str, ...] = ()
+    connection: sa.Connection,
+    customer_id: str,
+    as_of: int,
+    limited: tuple[str, ...] = (),
+    traits: Mapping[str, str] | None = None,
 ) -> Ledger:
     """Consents, pauses, traits and logged contacts of a customer and the household at a moment.
 
@@ -136,9 +143,12 @@ def ledger_of(
     ----------
     limited : tuple of str
         Communications with so many places a week; only their places taken are counted.
+    traits : mapping of name to text, optional
+        As `lock_customer` found them; read here if they are not given.
     """
     said = consent_of(connection, customer_id, as_of)
-    traits = traits_of(connection, customer_id, as_of)
+    if traits is None:
+        traits = traits_of(connection, customer_id, as_of)
     contacts = contacts_of(connection, customer_id, as_of)
     on, reviewed = pauses_in_force(connection, as_of)
     others = others_at_home(connection, customer_id, traits, as_of)

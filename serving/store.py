@@ -412,13 +412,13 @@ class Store:
                 earlier = claim(connection, idempotency, decision_id, now)
                 if earlier is not None:
                     return earlier
-            lock_customer(connection, customer_id, as_of)
+            traits = lock_customer(connection, customer_id, as_of)
             if circumstances.reuses_standing:
                 asked = (circumstances.scope, circumstances.since)
                 standing = standing_of(connection, customer_id, as_of, *asked)
                 if standing is not None:
                     return standing
-            ledger = ledger_of(connection, customer_id, as_of, circumstances.limited)
+            ledger = ledger_of(connection, customer_id, as_of, circumstances.limited, traits)
             decision = settle(ledger)
             answer = render(decision_id, decision)
             entry = Entry(decision_id, now, answer)

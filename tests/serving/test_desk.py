@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pysqlite3
 import pytest
+import sqlalchemy as sa
 
 from features.definitions import FEATURES
 from features.home import Home
@@ -45,6 +46,24 @@ def test_the_served_features_are_logged(
     assert served["days_since_last_order"] == 40
     assert served["orders_ever"] == 6
     assert np.isnan(served["days_since_nps"])
+
+
+def test_nothing_is_read_twice_under_the_lock(
+    store: Store, engine: Engine, surroundings: Surroundings
+) -> None:
+    seen: list[str] = []
+
+    def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        seen.append(statement)
+
+    sa.event.listen(sa.Engine, "before_cursor_execute", note)
+    try:
+        answer_to(ASKED, store, engine, surroundings)
+    finally:
+        sa.event.remove(sa.Engine, "before_cursor_execute", note)
+    under_the_lock = seen[seen.index("BEGIN IMMEDIATE") :]
+    assert any("FROM traits" in one for one in under_the_lock)
+    assert len(under_the_lock) == len(set(under_the_lock))
 
 
 def test_an_unknown_customer_gets_a_usable_answer(
