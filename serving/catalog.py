@@ -41,6 +41,9 @@ SHIPPED: Final = Path(__file__).with_name("catalog.toml")
 
 ROWS: Final = tuple(f"CM{number}" for number in range(1, 58))
 
+# The longest drip campaigns have a dozen steps; each step asks after all that come before it.
+MOST_STEPS: Final = 50
+
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _KEYS: Final = (
     "title",
@@ -195,7 +198,7 @@ def _events(entries: Mapping[str, Communication]) -> tuple[str, ...]:
 
 
 def _wrong_sequences(file: Table, entries: Mapping[str, Communication]) -> Iterator[str]:
-    """Steps that follow nothing, that come after themselves, or that their own beginning ends."""
+    """Steps that follow nothing or too many, come after themselves, or end with their beginning."""
     follows = {e.name: e.moment.after for e in entries.values() if e.moment and e.moment.after}
     for name, before in follows.items():
         place = f"{file.place}: communication '{name}': "
@@ -211,6 +214,11 @@ def _wrong_sequences(file: Table, entries: Mapping[str, Communication]) -> Itera
             yield (
                 f"{place}after '{before}' comes after '{name}' itself; "
                 "begin the sequence with a trigger"
+            )
+        elif len(seen) >= MOST_STEPS:
+            yield (
+                f"{place}step {len(seen) + 1} of its sequence; a sequence has at most {MOST_STEPS} "
+                "steps; begin another one with a trigger"
             )
         elif step in entries:
             yield from (
