@@ -404,7 +404,7 @@ def test_unknown_events_and_columns_are_kept_counted_and_named(tmp_path: Path) -
     assert report.unknown_events == {"Order Complete": 1, "Zzz": 1}
     lines = "\n".join(report.lines())
     assert "'Order Complete', 1 time: kept, but no feature sees it; did you mean 'Order" in lines
-    assert "Unknown event 'Zzz', 1 times: kept, but no feature sees it." in lines
+    assert "Unknown event 'Zzz', 1 time: kept, but no feature sees it." in lines
     assert "s.json: columns not used: colour." in lines
     assert report.record()["unknown_events"] == {"Order Complete": 1, "Zzz": 1}
     json.dumps(report.record(), allow_nan=False)
