@@ -2,7 +2,7 @@
 
 import datetime as dt
 from collections.abc import Iterator
-from math import ceil, isnan
+from math import ceil, isnan, nan
 from typing import Final
 
 from features.signals import DAY
@@ -13,9 +13,9 @@ from serving.moments import obstacles_of_moment
 from serving.records import Customer
 from serving.refusals import Obstacle, Obstacles, decisive
 
-# Features that grow, or fall, by one a day if nothing happens: waiting alone meets a condition.
-GROWING: Final = ("days_since_", "tenure_days")
-FALLING: Final = ("subscription_days_left",)
+# Features that move by themselves if nothing happens, so that waiting alone meets a condition.
+A_DAY_MORE: Final = ("days_since_", "tenure_days")
+A_DAY_LESS: Final = ("subscription_days_left",)
 
 
 def eligible(
@@ -72,7 +72,7 @@ def _obstacles(
             continue
         value = _known(condition, customer, expectation)
         if not condition.holds(value):
-            yield _unmet(condition, value, customer.as_of)
+            yield _unmet(condition, value, customer)
     for factor in entry.prior.of:
         if not _score_known(factor, expectation):
             yield _score_missing(factor, expectation)
@@ -146,11 +146,11 @@ def out_of_dates(entry: Communication, as_of: int) -> Iterator[Obstacle]:
         yield Obstacle("dates", phrase("valid_until in catalog.toml is later than {day}", day=last))
 
 
-def _unmet(condition: Condition, value: float | None, as_of: int) -> Obstacle:
+def _unmet(condition: Condition, value: float | None, customer: Customer) -> Obstacle:
     def words() -> str:
         return phrase("{condition} ({seen})", condition=condition.text, seen=_seen(value))
 
-    until = _met_at(condition, value, as_of)
+    until = _met_at(condition, value, customer)
     return Obstacle("where", words) if until is None else Obstacle("where", words, until)
 
 
@@ -161,16 +161,28 @@ def _score_missing(factor: str, expectation: Expectation) -> Obstacle:
     return Obstacle("score_missing", words)
 
 
-def _met_at(condition: Condition, value: float | None, as_of: int) -> int | None:
+def _met_at(condition: Condition, value: float | None, customer: Customer) -> int | None:
     """When an unmet condition will hold if nothing happens; None if waiting does not help."""
     if value is None or isnan(value):
         return None
-    grows = condition.feature.startswith(GROWING) and condition.op in (">", ">=")
-    falls = condition.feature in FALLING and condition.op in ("<", "<=")
-    if not (grows or falls):
+    speed = _speed(condition.feature, customer)
+    towards = (speed > 0 and condition.op in (">", ">=")) or (
+        speed < 0 and condition.op in ("<", "<=")
+    )
+    if not towards:
         return None
     strictly = condition.op in ("<", ">")
-    return as_of + ceil(abs(condition.number - value) * DAY) + strictly
+    return customer.as_of + ceil((condition.number - value) / speed * DAY) + strictly
+
+
+def _speed(feature: str, customer: Customer) -> float:
+    """By how much a feature changes in a day in which nothing happens; 0: not by itself."""
+    if feature.startswith(A_DAY_MORE):
+        return 1.0
+    if feature in A_DAY_LESS:
+        return -1.0
+    gap = customer.features.get("usual_gap_days", nan)
+    return 1.0 / gap if feature == "lateness" and gap > 0 else 0.0
 
 
 def _known(condition: Condition, customer: Customer, expectation: Expectation) -> float | None:

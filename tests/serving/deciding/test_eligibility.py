@@ -197,6 +197,7 @@ def _with_prior(catalog: Catalog, name: str, source: str) -> Catalog:
         (Condition("subscription_days_left", "<", 45.0), 60.0, 15 * DAY + 1),
         # Time goes the other way, or has nothing to do with it.
         (Condition("days_since_last_order", "<=", 5.0), 10.0, None),
+        (Condition("days_since_last_order", "<", 5.0), 5.0, None),
         (Condition("subscription_days_left", ">=", 45.0), 30.0, None),
         (Condition("orders_ever", ">=", 15.0), 14.0, None),
     ],
@@ -224,3 +225,20 @@ def test_a_number_that_time_moves_says_when_it_is_there(
     assert refusals_of(seen_after(waits), engine) == {}
     if waits > 1:
         assert "newsletter" in refusals_of(seen_after(waits - 1), engine)
+
+
+def test_lateness_grows_by_a_usual_gap(regular: Customer, rule_engine: Engine) -> None:
+    """Orders come every 20 days and .8 of that have passed: .9 is reached in two days."""
+    features = {**regular.features, "lateness": 0.8, "usual_gap_days": 20.0}
+    entry = replace(
+        rule_engine.catalog.communications["newsletter"],
+        where=(Condition("lateness", ">=", 0.9),),
+    )
+    engine = replace(
+        rule_engine, catalog=replace(rule_engine.catalog, communications={entry.name: entry})
+    )
+    until = refusals_of(replace(regular, features=features), engine)["newsletter"].until
+    assert until is not None
+    assert abs(until - (regular.as_of + 2 * DAY)) <= 1
+    unknown = replace(regular, features={**features, "usual_gap_days": float("nan")})
+    assert refusals_of(unknown, engine)["newsletter"].until is None
