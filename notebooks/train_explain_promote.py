@@ -25,7 +25,7 @@ import numpy as np
 from features.history import History
 from features.home import About, Home
 from features.intake.ingest import IntakeRules, ingest
-from serving.store import Store
+from serving.storage.store import Store
 from training.homes import make_home
 from training.online import bring_online
 from training.simulator.company import CompanySize, simulate_company, write_company

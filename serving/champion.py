@@ -26,7 +26,7 @@ from serving.decision import Engine, customer_at, propose
 from serving.edits import Edits
 from serving.failures import Failures
 from serving.policy import load_policy
-from serving.store import Store
+from serving.storage.store import Store
 
 DAMAGED: Final = phrase("the bundle in service is damaged or missing; run `nextbest train`")
 READ_AGAIN_SECONDS: Final = 60.0  # reading a bundle of 1 MB costs some milliseconds

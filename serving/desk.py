@@ -17,11 +17,11 @@ from serving.decision import (
     propose,
     settle,
 )
-from serving.log_entries import Circumstances
 from serving.proposal import Proposal, narrowed
 from serving.records import NO_CONTACT, Contact, Customer, Decision, Ledger
 from serving.refusals import Obstacle, Obstacles
-from serving.store import Store
+from serving.storage.log_entries import Circumstances
+from serving.storage.store import Store
 from serving.toml_table import did_you_mean
 
 # A message of ours comes back as a signal once the CRM has sent it. Within this time a signal on

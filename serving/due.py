@@ -11,10 +11,10 @@ from serving.catalog import Catalog
 from serving.decision import propose
 from serving.desk import Question, Ready, Seen, each_once, is_offered, prepared, recorded, seen_at
 from serving.engine import Engine
-from serving.moment_index import LastSaid
 from serving.moments import obstacles_of_past, opens_at, start_of
 from serving.records import NO_CONTACT
-from serving.store import Store
+from serving.storage.moment_index import LastSaid
+from serving.storage.store import Store
 
 ASKED: Final = json.dumps({"due": True})  # logged with a decision that was made here
 

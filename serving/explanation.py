@@ -21,7 +21,7 @@ from serving.decision import customer_at
 from serving.engine import Engine
 from serving.flips import Flip, flips, thing_words
 from serving.records import NO_CONTACT, Candidate, Customer, Decision
-from serving.store import Store
+from serving.storage.store import Store
 from serving.worth import USUAL_MARGIN, Scene, Term, mean_slopes, scene_of
 
 SPEND_GROUP_FEATURE: Final = "spend_365d"

@@ -6,8 +6,8 @@ from typing import Final
 from features.signals import DAY
 from serving.answer import Json, time_text
 from serving.records import Pause
-from serving.store import Store
-from serving.withheld import EVERYTHING, Reach, Withheld
+from serving.storage.store import Store
+from serving.storage.withheld import EVERYTHING, Reach, Withheld
 
 LOOKED_AT_DAYS: Final = 7  # so long a pause under review is listed after its end
 NAMED_AT_ONCE: Final = 100  # customers; a page that a person reads

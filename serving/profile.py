@@ -11,7 +11,7 @@ from serving.desk import Question, is_known, ready_to_choose
 from serving.engine import Engine
 from serving.explanation import told
 from serving.records import Ledger
-from serving.store import Store
+from serving.storage.store import Store
 
 NOBODY = "this customer is not known here; tell it events, or take in a file with it"
 

@@ -13,8 +13,8 @@ from serving.answer import Surroundings
 from serving.champion import Champion
 from serving.failures import Failures
 from serving.settings import Settings
-from serving.store import Store
-from serving.store_file import StoreFailed
+from serving.storage.store import Store
+from serving.storage.store_file import StoreFailed
 
 LOCALES: Final = Path(__file__).with_name("locales")  # the languages that we ship
 

@@ -20,11 +20,11 @@ import bentoml
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from features.home import Home
-from serving.api import create_app
+from serving.calls.api import create_app
+from serving.calls.security import problem
 from serving.champion import company_engine
-from serving.security import problem
 from serving.settings import read_settings
-from serving.store import Store
+from serving.storage.store import Store
 
 CANNOT_START: Final = "the service cannot start; its log says why; mend that and ask again"
 PR_SET_PDEATHSIG: Final = 1  # from <sys/prctl.h>

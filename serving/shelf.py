@@ -6,7 +6,7 @@ from features.signals import MINUTE
 from serving.answer import Json, Surroundings, time_text
 from serving.catalog import Communication
 from serving.engine import Engine
-from serving.succession import Change
+from serving.storage.succession import Change
 
 
 def communications(engine: Engine, surroundings: Surroundings) -> dict[str, Json]:

@@ -17,7 +17,7 @@ from serving.decision import customer_at
 from serving.engine import Engine
 from serving.profile import known_signals, why_unscored
 from serving.records import Customer
-from serving.store import Store
+from serving.storage.store import Store
 
 NOT_A_PROMISE: Final = phrase(
     "What the models say of customers like this; not what would happen if somebody changed it."

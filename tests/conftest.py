@@ -15,7 +15,7 @@ import nextbest
 from features.history import History
 from features.home import About, Home
 from features.intake.ingest import IntakeRules, ingest
-from serving.store import Store
+from serving.storage.store import Store
 from training.homes import make_home
 from training.narrator import Narrator
 from training.online import bring_online

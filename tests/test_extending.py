@@ -26,10 +26,10 @@ from models.bundle_files import DamagedBundle, load_bundle, write_bundle
 from models.classifier import Classifier, logit
 from models.explain import starting_point
 from models.targets import load_targets
-from serving.api import create_app
+from serving.calls.api import create_app
 from serving.policy import load_policy
 from serving.settings import Settings
-from serving.store import Store
+from serving.storage.store import Store
 from training import candidates
 from training.candidates import Fitted, Fitter
 from training.fit import TrainSettings, train

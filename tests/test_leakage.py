@@ -12,7 +12,7 @@ from features.history import History
 from features.home import About, Home
 from features.intake.ingest import IntakeRules, ingest
 from features.signals import DAY
-from serving.store import Store
+from serving.storage.store import Store
 from training.everyone import Asking, answers
 from training.homes import make_home
 from training.narrator import Narrator

@@ -10,10 +10,10 @@ from features.batch import feature_matrix, feature_row
 from features.definitions import FEATURES
 from features.history import History
 from features.home import Home
-from serving import tables
-from serving.api import create_app
+from serving.calls.api import create_app
 from serving.settings import Settings
-from serving.store import Store
+from serving.storage import tables
+from serving.storage.store import Store
 from training.everyone import Asking, answers
 
 

@@ -21,7 +21,7 @@ from features.intake.ingest import IntakeRules, ingest
 from features.signals import DAY, HOUR
 from models.bundle import Measured
 from models.targets import load_targets
-from serving.store import Store
+from serving.storage.store import Store
 from training.checkup import checked_home
 from training.everyone import Asking, Row, answers, row_of
 from training.forest import BoosterSettings

@@ -1,7 +1,7 @@
 """MLflow's aliases follow the store, whose champion row is the truth about what serves."""
 
 from features.home import Home
-from serving.store import Store
+from serving.storage.store import Store
 from training import registry
 
 

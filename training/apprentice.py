@@ -21,7 +21,7 @@ from serving.champion import company_engine, with_champion
 from serving.communication import Communication, Prior
 from serving.engine import Engine
 from serving.records import NO_CONTACT, Decision
-from serving.store import Store
+from serving.storage.store import Store
 from training.dataset import NothingToLearn
 from training.fit import TrainSettings, train
 from training.home_effects import with_effects

@@ -10,9 +10,9 @@ from models.proposed_targets import targets_toml
 from models.targets import load_targets
 from serving.contact_policy import told
 from serving.policy import load_policy
-from serving.sqlite_file import sqlite_version
-from serving.store import Store
-from serving.succession import FORCED
+from serving.storage.sqlite_file import sqlite_version
+from serving.storage.store import Store
+from serving.storage.succession import FORCED
 from training.aliases import follow_store
 from training.readiness import readiness
 from training.registry import TrackingFailed

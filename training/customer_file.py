@@ -8,7 +8,7 @@ from serving.answer import Surroundings
 from serving.champion import company_engine, with_champion
 from serving.console.customer import customer_file, customer_page
 from serving.console.looking import Looking
-from serving.store import Store
+from serving.storage.store import Store
 
 ENDINGS: Final = (".html", ".htm")
 

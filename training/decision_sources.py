@@ -26,9 +26,9 @@ from models.bundle import EXPECTED_MARGIN, USUAL_MARGIN, Bundle
 from models.effects import STATE, STATE_FEATURES
 from models.expectation import SCORES
 from serving.engine import Engine
-from serving.past_decisions import PastDecision
 from serving.records import ARMS, NO_CONTACT
-from serving.store import Store
+from serving.storage.past_decisions import PastDecision
+from serving.storage.store import Store
 from training.dataset import data_end
 from training.decision_log import LoggedDecisions
 from training.rewards import rewards_after

@@ -16,7 +16,7 @@ from features.home import About, Home
 from features.intake.ingest import IntakeRules, ingest
 from features.sources.complete_journey import prepare_complete_journey
 from serving.records import NO_CONTACT
-from serving.store import Store
+from serving.storage.store import Store
 from training.checkup import checked_home
 from training.everyone import Answer, Asking, answers
 from training.homes import make_home

@@ -7,7 +7,7 @@ from models.bundle import Bundle
 from models.bundle_files import load_bundle
 from models.bundle_trial import try_in_child
 from models.evaluation import DamagedEvaluation, NoEvaluation, load_evaluation, report_folder
-from serving.store import Store
+from serving.storage.store import Store
 from training.comparison import Comparison, compared
 from training.narrator import Narrator
 

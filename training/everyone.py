@@ -20,7 +20,7 @@ from serving.desk import Question, Ready, answer_to, preview, ready_to_choose, r
 from serving.explanation import told
 from serving.prices import FREE, Prices, money_used
 from serving.records import Candidate, Decision, Ledger
-from serving.store import Store
+from serving.storage.store import Store
 from training.budget import MONEY, demand_of, market_prices, tried_beyond
 from training.narrator import Narrator
 from training.row_file import Cell, require_writable, schema_of, write_rows

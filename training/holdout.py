@@ -15,7 +15,7 @@ from features.signals import DAY, Int64Array, SignalLog
 from serving.champion import company_engine
 from serving.exploration import arm_of
 from serving.policy import Policy
-from serving.store import Store
+from serving.storage.store import Store
 from training.dataset import data_end
 from training.gates import Gate
 from training.policy_value import Estimate

@@ -7,7 +7,7 @@ from features.history import History
 from features.home import Home
 from features.intake.ingest import IntakeRules, ingest
 from features.intake.report import IntakeReport
-from serving.store import Store
+from serving.storage.store import Store
 
 OVER_HTTP = "received-over-http.ndjson"  # the name under which reports speak of them
 

@@ -18,7 +18,7 @@ from serving.catalog import load_catalog
 from serving.champion import company_engine, with_champion
 from serving.decision import Engine
 from serving.policy import load_policy
-from serving.store import Store
+from serving.storage.store import Store
 from training.contact_rates import GroupRate, fairness_gate, group_rates
 from training.dataset import data_end
 from training.decision_log import LoggedDecisions

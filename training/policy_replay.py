@@ -16,7 +16,7 @@ from serving.decision import Engine
 from serving.desk import Question, ready_to_choose
 from serving.exploration import Arm, epsilon_for, selection_probabilities
 from serving.records import NO_CONTACT, Decision, Ledger
-from serving.store import Store
+from serving.storage.store import Store
 from training.decision_log import LoggedDecisions
 from training.unseen_effects import half_of
 

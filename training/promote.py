@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from features.home import Home
-from serving.store import Store
-from serving.succession import FORCED, PROMOTED
+from serving.storage.store import Store
+from serving.storage.succession import FORCED, PROMOTED
 from training.comparison import Comparison
 from training.evaluate import compare
 from training.narrator import Narrator

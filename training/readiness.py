@@ -22,8 +22,8 @@ from features.signals import (
 )
 from models.proposed_targets import SHOP
 from models.targets import ORDER, PROMOTION, Target, Targets
-from serving.consents import Said, in_order, last_words
 from serving.policy import Policy
+from serving.storage.consents import Said, in_order, last_words
 from training.dataset import NothingToLearn, Schedule, ScheduleRules, beginning, schedule
 from training.labels import at_risk_then, labels
 from training.outsized_orders import OutsizedOrder, outsized_order

@@ -12,7 +12,7 @@ from models.bundle_files import DamagedBundle, load_bundle, write_bundle
 from models.evaluation import Evaluation, report_folder, save_evaluation
 from models.targets import load_targets
 from serving.policy import load_policy
-from serving.store import Store
+from serving.storage.store import Store
 from training.asked import laid_out
 from training.fit import Tested, TrainSettings, one_thread, train
 from training.forest import BoosterSettings, Growth

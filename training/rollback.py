@@ -4,8 +4,8 @@ from features.definitions import FEATURES
 from features.home import Home
 from models.bundle_files import load_bundle
 from models.bundle_trial import try_in_child
-from serving.store import Store
-from serving.succession import ROLLED_BACK
+from serving.storage.store import Store
+from serving.storage.succession import ROLLED_BACK
 
 
 class NothingBefore(LookupError):

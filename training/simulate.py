@@ -23,7 +23,7 @@ from features.stage import STAGES
 from models.bundle_files import load_bundle, write_bundle
 from serving.catalog import SHIPPED, load_catalog
 from serving.records import ARMS, NO_CONTACT
-from serving.store import Store
+from serving.storage.store import Store
 from training.everyone import Asking, ask_everyone
 from training.home_effects import with_effects
 from training.homes import make_home

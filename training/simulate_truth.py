@@ -14,7 +14,7 @@ from features.signals import Int64Array, SignalLog
 from features.stage import STAGES
 from serving.champion import company_engine, with_champion
 from serving.records import ARMS
-from serving.store import Store
+from serving.storage.store import Store
 from training.decision_log import LoggedDecisions
 from training.decision_sources import gather
 from training.holdout import NothingToCompare, holdout_report

@@ -9,7 +9,7 @@ from features.home import About, Home
 from features.intake.ingest import IntakeRules, ingest
 from serving.champion import company_engine, with_champion
 from serving.engine import Engine
-from serving.store import Store
+from serving.storage.store import Store
 from training.homes import make_home
 from training.narrator import Narrator
 from training.online import bring_online

@@ -15,7 +15,7 @@ from features.signals import DAY
 from serving.decision import Engine, Proposal, customer_at, propose, settle
 from serving.exploration import arm_of
 from serving.records import Ledger
-from serving.store import Store
+from serving.storage.store import Store
 from training.simulator.company import CompanySize
 
 SEED = 1

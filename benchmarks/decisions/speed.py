@@ -23,7 +23,7 @@ from serving.decision import contacts_in_signals, customer_at, decide
 from serving.desk import Question, each_once, preview
 from serving.engine import Engine
 from serving.records import Customer, Ledger
-from serving.store import Store
+from serving.storage.store import Store
 from training.simulator.company import CompanySize
 
 SEED: Final = 5

@@ -10,7 +10,7 @@ from serving.desk import Question, is_offered, ready_to_choose
 from serving.engine import Engine
 from serving.event_cells import moment_of
 from serving.records import Decision
-from serving.store import Store
+from serving.storage.store import Store
 
 MIDDLE: Final = 0.5
 

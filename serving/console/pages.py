@@ -15,7 +15,7 @@ from starlette.routing import BaseRoute, Mount, Route
 from features.home import Home
 from features.signals import CUSTOMER_ID_PATTERN, HOUR
 from serving.answer import Json, Surroundings, encoded, time_text
-from serving.api_keys import hash_of_key
+from serving.calls.security import SESSION_COOKIE, SIGN_IN
 from serving.champion import Champion
 from serving.console import words
 from serving.console.charts import drawn_shares
@@ -32,8 +32,8 @@ from serving.console.twins import Rows, csv_text
 from serving.console.what_if import what_if_page
 from serving.contact_policy import told
 from serving.profile import UnknownCustomer as NobodyKnown
-from serving.security import SESSION_COOKIE, SIGN_IN
-from serving.store import Store
+from serving.storage.api_keys import hash_of_key
+from serving.storage.store import Store
 from serving.wire import BodyTooLarge, body_of
 
 FORM_COOKIE: Final = "nextbest_form"

@@ -11,7 +11,7 @@ from serving.console.twins import Rows
 from serving.contact_policy import told
 from serving.pause_looks import NAMED_AT_ONCE, NEWEST, Looked, bounded, standing_record
 from serving.records import Pause
-from serving.withheld import Withheld
+from serving.storage.withheld import Withheld
 
 NUMBER: Final = re.compile(r"[0-9]{1,9}")
 COLUMNS: Final = (

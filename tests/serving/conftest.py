@@ -21,11 +21,11 @@ from models.classifier import BaseRate, Classifier
 from models.margin import MarginModel
 from models.targets import load_targets
 from serving.answer import Surroundings
-from serving.api import create_app
+from serving.calls.api import create_app
 from serving.champion import Champion
 from serving.engine import Engine
 from serving.settings import Settings
-from serving.store import Store
+from serving.storage.store import Store
 
 MIDNIGHT = 1_793_491_200_000_000  # 2026-11-01T00:00:00Z
 Ask = Callable[..., httpx.Response]

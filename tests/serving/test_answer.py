@@ -8,7 +8,7 @@ import pytest
 from features.home import About
 from models.expectation import Expectation, Reason, Score
 from serving.answer import Surroundings, answer, encoded, flat, money, rendered, time_text
-from serving.answer_schemas import DecisionAnswer
+from serving.calls.answer_schemas import DecisionAnswer
 from serving.records import Candidate, Consent, Decision, Refusal, Versions
 
 NOON = 1_793_534_400_000_000

@@ -21,7 +21,7 @@ from models.classifier import Classifier, Forest
 from serving.champion import READ_AGAIN_SECONDS, Champion, Disk
 from serving.edits import Edits
 from serving.failures import Failures
-from serving.store import Store
+from serving.storage.store import Store
 from training.homes import make_home
 
 

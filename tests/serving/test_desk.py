@@ -16,7 +16,7 @@ from serving.champion import Champion, company_engine, with_champion
 from serving.desk import SAME_MESSAGE_DAYS, Question, answer_to, each_once
 from serving.engine import Engine
 from serving.records import Contact
-from serving.store import Store
+from serving.storage.store import Store
 
 MIDNIGHT = 1_793_491_200_000_000
 ASKED = Question("C-lapsing", MIDNIGHT, 0.5)

@@ -24,7 +24,7 @@ from serving.desk import Question, answer_to
 from serving.due import due_to
 from serving.engine import Engine
 from serving.policy import load_policy
-from serving.store import Store
+from serving.storage.store import Store
 
 MIDNIGHT = 1_793_491_200_000_000
 EVENTS = ("Product Viewed", "Product Added", "Checkout Started", "Chat Opened", "Page Viewed")

@@ -3,7 +3,7 @@
 import pytest
 
 from serving.failures import Failures
-from serving.turnstile import StoreBusy
+from serving.storage.turnstile import StoreBusy
 
 
 def broken(depth: int) -> None:

@@ -2,8 +2,8 @@
 
 import pytest
 
-from serving.known_keys import REMEMBERED_SECONDS, KnownKeys
-from serving.store_file import StoreFailed
+from serving.calls.known_keys import REMEMBERED_SECONDS, KnownKeys
+from serving.storage.store_file import StoreFailed
 
 
 class Away:

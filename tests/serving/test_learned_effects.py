@@ -15,14 +15,14 @@ from features.stage import STAGES
 from models.bundle import Bundle, with_golden_rows
 from models.bundle_files import load_bundle, write_bundle
 from models.effects import STATE, EffectModels
-from serving.api import create_app
+from serving.calls.api import create_app
 from serving.champion import company_engine
 from serving.decision import customer_at, decide
 from serving.engine import Engine
 from serving.explanation import Lead, lead_of
 from serving.records import NO_CONTACT, Contact, Customer, Decision, Ledger
 from serving.settings import Settings
-from serving.store import Store
+from serving.storage.store import Store
 from training.decision_log import LoggedDecisions, experiment_log
 from training.effects import learn_effects
 

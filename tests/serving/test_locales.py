@@ -19,7 +19,7 @@ from models.bands import BANDS
 from models.language import COUNTED, DAYS
 from models.messages import InvalidMessages, load_languages, placeholders, read_messages
 from models.reason_texts import BARE, load_reason_texts, sentence
-from serving.api import create_app
+from serving.calls.api import create_app
 from serving.running import LOCALES
 from serving.settings import Settings
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from serving.pauses import InvalidPause, Wanted
 from serving.plain_text import unseen
+from serving.storage.pauses import InvalidPause, Wanted
 
 
 @pytest.mark.parametrize(

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from serving.store import Store
+from serving.storage.store import Store
 
 KILLED = """
 import os, signal, sys
 from pathlib import Path
 import sqlalchemy as sa
-from serving.store import Store
+from serving.storage.store import Store
 
 @sa.event.listens_for(sa.Engine, {moment!r})
 def die(connection, cursor, statement, *others):

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from features.home import Home
-from serving.store import Store
+from serving.storage.store import Store
 
 ROOT = Path(__file__).parents[2]
 PYTHON = ROOT / ".venv-serve" / "bin" / "python"

@@ -12,10 +12,10 @@ from fastapi import FastAPI
 from features.definitions import FEATURES
 from features.history import History
 from features.home import Home
-from serving import answer_schemas, view_schemas
-from serving.api import create_app
+from serving.calls import answer_schemas, view_schemas
+from serving.calls.api import create_app
 from serving.settings import Settings
-from serving.store import Store
+from serving.storage.store import Store
 
 Ask = Callable[..., httpx.Response]
 Trained = tuple[Home, int]

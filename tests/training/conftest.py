@@ -9,7 +9,7 @@ from features.home import Home
 from features.signals import ABSENT, SignalColumns, SignalLog, code
 from serving.champion import company_engine, with_champion
 from serving.engine import Engine
-from serving.store import Store
+from serving.storage.store import Store
 
 # (event, occurred_at), and if need be received_at, amount and value
 Fact = (

@@ -21,7 +21,7 @@ import pandas as pd
 
 from features.history import History
 from features.home import Home
-from serving.store import Store
+from serving.storage.store import Store
 from training.forest import BoosterSettings
 from training.leftovers import PART
 from training.narrator import Narrator

@@ -10,7 +10,7 @@ import pytest
 from features.history import History, SentSignal
 from features.signals import DAY, HOUR, SignalColumns, code
 from serving.records import NO_CONTACT
-from serving.store import Store
+from serving.storage.store import Store
 from training.apprentice import (
     Apprenticeship,
     NothingSent,

@@ -19,7 +19,7 @@ from features.signals import DAY, SignalLog
 from models.bundle import Bundle, Measured
 from models.bundle_files import DamagedBundle, load_bundle, write_bundle
 from models.targets import ORDER, PROMOTION, Targets, load_targets
-from serving.store import Store
+from serving.storage.store import Store
 from training.bundle_gates import (
     baseline_gate,
     data_gate,

@@ -14,9 +14,9 @@ from features.definitions import FEATURES
 from features.home import Home
 from features.signals import DAY, HOUR
 from serving.catalog import load_catalog
-from serving.outcomes import Outcome, Report
 from serving.policy import Budget
-from serving.store import Store
+from serving.storage.outcomes import Outcome, Report
+from serving.storage.store import Store
 from training.budget import MONEY, Demand, market_prices, tried_beyond
 from training.everyone import Asking, ask_everyone
 from training.narrator import Narrator

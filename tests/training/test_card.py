@@ -5,7 +5,7 @@ from features.home import Home
 from models.bundle_files import load_bundle
 from models.evaluation import load_evaluation, report_folder
 from models.expectation import SERVED_BY
-from serving.store import Store
+from serving.storage.store import Store
 from training.card import NAMES, write_card
 from training.results import gate_lines
 

@@ -7,7 +7,7 @@ import pytest
 
 from features.home import Home
 from serving.console.customer import UnknownCustomer
-from serving.store import Store
+from serving.storage.store import Store
 from training.customer_file import WrongPage, write_customer_file
 
 

@@ -13,9 +13,9 @@ from models.effects import STATE, state_of
 from models.expectation import Expectation, Score
 from serving.arbitration import stated_effect
 from serving.decision import customer_at, expectation_of
-from serving.past_decisions import PastDecision
 from serving.records import ARMS
-from serving.store import Store
+from serving.storage.past_decisions import PastDecision
+from serving.storage.store import Store
 from training.dataset import data_end
 from training.decision_log import LoggedDecisions
 from training.decision_sources import (

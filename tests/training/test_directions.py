@@ -21,9 +21,9 @@ from models.evaluation import (
     report_folder,
     save_evaluation,
 )
-from serving.api import create_app
+from serving.calls.api import create_app
 from serving.settings import Settings
-from serving.store import Store
+from serving.storage.store import Store
 from training.card import write_card
 from training.directions import against_declared, rank_correlation
 

@@ -10,7 +10,7 @@ from features.definitions import FEATURES
 from features.home import Home
 from models.bundle_files import DamagedBundle, load_bundle
 from models.evaluation import load_evaluation, report_folder, save_evaluation
-from serving.store import Store
+from serving.storage.store import Store
 from training.comparison import Comparison
 from training.evaluate import UnknownBundle, compare, named_bundle
 from training.forest import BoosterSettings

@@ -9,8 +9,8 @@ import pytest
 from features.consent import ConsentChange
 from features.home import Home
 from features.signals import DAY
-from serving.outcomes import Outcome, Report
-from serving.store import Store
+from serving.storage.outcomes import Outcome, Report
+from serving.storage.store import Store
 from training.everyone import Asking, ask_everyone
 from training.narrator import Narrator
 

@@ -11,9 +11,9 @@ from features.signals import ABSENT, DAY, SignalColumns, SignalLog, code
 from serving import policy
 from serving.catalog import load_catalog
 from serving.exploration import arm_of
-from serving.outcomes import Outcome, Report
 from serving.policy import Policy, load_policy
-from serving.store import Store
+from serving.storage.outcomes import Outcome, Report
+from serving.storage.store import Store
 from training.everyone import Asking, answers
 from training.holdout import (
     NothingToCompare,

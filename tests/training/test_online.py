@@ -13,7 +13,7 @@ from features.home import About, Home
 from features.intake.ingest import IntakeRules, ingest
 from features.signals import DAY, SignalColumns, code
 from serving.events import Arrival, read_item
-from serving.store import Store
+from serving.storage.store import Store
 from training.homes import make_home
 from training.online import bring_online, take_over
 

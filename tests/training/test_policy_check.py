@@ -13,7 +13,7 @@ import pytest
 from features.signals import DAY
 from features.stage import STAGES
 from serving.policy import InvalidPolicy
-from serving.store import Store
+from serving.storage.store import Store
 from training import policy_check
 from training.decision_sources import Gathered, gather
 from training.everyone import Asking, answers

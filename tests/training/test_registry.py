@@ -24,7 +24,7 @@ from features.home import Home
 from models.bundle_files import load_bundle
 from models.classifier import Forest
 from models.evaluation import load_evaluation, report_folder
-from serving.store import Store
+from serving.storage.store import Store
 from training import gates, registry
 from training.aliases import follow_store, left_behind
 from training.blank_database import blank_sql

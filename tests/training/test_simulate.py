@@ -16,7 +16,7 @@ from models.bundle_files import load_bundle
 from models.effects import STATE, TERMS, EffectModels, terms_of
 from serving.champion import company_engine, with_champion
 from serving.records import NO_CONTACT
-from serving.store import Store
+from serving.storage.store import Store
 from training.decision_sources import gather
 from training.narrator import Narrator
 from training.policy_replay import decided

@@ -74,7 +74,7 @@ def ingest(
     from features.intake.ingest import ingest as take_in
     from features.intake.mapping import load_mapping
     from serving.policy import load_policy
-    from serving.store import Store
+    from serving.storage.store import Store
     from training.online import bring_online, take_over
 
     place = Home(home)

@@ -110,8 +110,8 @@ def pause(  # noqa: PLR0913 - each is an option of the command
     after one that ended with --review.
     """
     from serving.pause_looks import Looked, look_record
-    from serving.pauses import ALLOWED, Wanted
-    from serving.store import Store
+    from serving.storage.pauses import ALLOWED, Wanted
+    from serving.storage.store import Store
     from training.pause_words import look_lines
 
     if (off and reason is not None) or (number is not None and not off):

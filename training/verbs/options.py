@@ -69,7 +69,7 @@ def moment(text: str | None) -> int | None:
 
 def looked_from(home: Home, as_of: str | None) -> int:
     """The moment asked for, else the data set's own present. The one clock of the commands."""
-    from serving.store import Store
+    from serving.storage.store import Store
 
     asked = moment(as_of)
     if asked is not None:

@@ -47,7 +47,7 @@ def new_key(
     as_json: JsonOption = False,
 ) -> None:
     """Make a key; it is shown this once, the store keeps only its hash."""
-    from serving.store import Store
+    from serving.storage.store import Store
 
     Home(home).about()
     with Store.open(Home(home).store) as store:
@@ -57,7 +57,7 @@ def new_key(
 
 def list_keys(home: HomeOption = DEFAULT_HOME, as_json: JsonOption = False) -> None:
     """Names of the keys that open this home."""
-    from serving.store import Store
+    from serving.storage.store import Store
 
     Home(home).about()
     with Store.open(Home(home).store) as store:
@@ -71,7 +71,7 @@ def revoke_key(
     as_json: JsonOption = False,
 ) -> None:
     """Make all keys of this name useless, at once."""
-    from serving.store import Store
+    from serving.storage.store import Store
 
     Home(home).about()
     with Store.open(Home(home).store) as store:

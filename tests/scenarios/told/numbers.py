@@ -15,7 +15,7 @@ from features.signals import SignalColumns, SignalLog
 from models.targets import Target
 from serving.events import Arrival, Received, read_item
 from serving.exploration import arm_of
-from serving.inbox import joined
+from serving.storage.inbox import joined
 from training.dataset import beginning
 from training.holdout import HoldoutReport, Programme, compared
 from training.labels import labels, takings_after

@@ -25,11 +25,11 @@ from serving.desk import Question, answer_to
 from serving.due import due_to
 from serving.engine import Engine
 from serving.events import Arrival, read_item
-from serving.inbox import ACCEPTED
-from serving.outcomes import Outcome, Report
-from serving.pauses import Wanted
 from serving.running import LOCALES
-from serving.store import Store
+from serving.storage.inbox import ACCEPTED
+from serving.storage.outcomes import Outcome, Report
+from serving.storage.pauses import Wanted
+from serving.storage.store import Store
 
 ABOUT = About("A company of stories", clock="live", simulated=True)
 EUROS = 0.00501  # answers are rounded to the cent

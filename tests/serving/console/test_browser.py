@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import expect, sync_playwright
 
 from features.home import Home
-from serving.api import create_app
+from serving.calls.api import create_app
 from serving.console.customer import customer_file, customer_page
 from serving.console.looking import Looking
 from serving.settings import Settings

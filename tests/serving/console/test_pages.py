@@ -30,15 +30,15 @@ from models.evaluation import (
     report_folder,
     save_evaluation,
 )
-from serving.api import create_app
-from serving.consents import ConsentLike
+from serving.calls.api import create_app
+from serving.calls.security import SESSION_COOKIE
 from serving.console import overview, static_files
 from serving.console.looking import Looking
 from serving.console.page import POLICY
 from serving.console.session import SECRET_FILE
-from serving.pauses import Wanted
-from serving.security import SESSION_COOKIE
 from serving.settings import Settings
+from serving.storage.consents import ConsentLike
+from serving.storage.pauses import Wanted
 
 BROWSER = {"Accept": "text/html,application/xhtml+xml"}
 PAGES = (

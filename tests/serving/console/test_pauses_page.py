@@ -13,12 +13,12 @@ from fastapi import FastAPI
 
 from features.home import Home
 from features.signals import MINUTE, SignalColumns
-from serving.answer_schemas import PausesLookAnswer
-from serving.api import create_app
+from serving.calls.answer_schemas import PausesLookAnswer
+from serving.calls.api import create_app
 from serving.console.pauses import pauses_page
 from serving.desk import Question, answer_to
-from serving.pauses import Wanted
 from serving.settings import Settings
+from serving.storage.pauses import Wanted
 
 Ask = Callable[..., httpx.Response]
 PEOPLE = 130

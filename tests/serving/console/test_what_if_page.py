@@ -12,7 +12,7 @@ from features.history import History
 from features.home import Home
 from models.reason_texts import FORBIDDEN
 from models.what_if import CannotChange
-from serving.api import create_app
+from serving.calls.api import create_app
 from serving.console.what_if import numbers
 from serving.settings import Settings
 

@@ -1,0 +1,1 @@
+"""The HTTP calls: what comes in, what goes out, and who may ask."""

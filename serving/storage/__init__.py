@@ -1,0 +1,1 @@
+"""What is kept: signals that came in, decisions that went out, and what became of them."""
