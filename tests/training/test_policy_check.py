@@ -252,6 +252,7 @@ def test_of_two_that_learned_at_different_times_the_later_ends_what_may_judge(
     for pair in (policy_check._Pair(early, late), policy_check._Pair(late, early)):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(policy_check, "LATER_SUFFICE", 100)
+            patch.setattr(policy_check, "MOST_REPLAYED", len(pilot))
             judges = policy_check._judges(Gathered(pilot, {}), pair, nothing)
         # What was decided within a horizon before it learned was not over then, and taught nothing.
         taught_by = late.bundle.as_of - engine.policy.horizon_days * DAY
