@@ -67,15 +67,20 @@ def _obstacles(
     yield from standing.journey
     if entry.moment is not None:
         yield from obstacles_of_moment(entry, customer.last_at, customer.as_of)
+    yield from unmet(entry, customer, expectation)
+    for factor in entry.prior.of:
+        if not _score_known(factor, expectation):
+            yield _score_missing(factor, expectation)
+
+
+def unmet(entry: Communication, customer: Customer, expectation: Expectation) -> Iterator[Obstacle]:
+    """The conditions on features and scores that an entry asks for and that do not hold."""
     for condition in entry.where:
         if customer.stage in condition.unless:
             continue
         value = _known(condition, customer, expectation)
         if not condition.holds(value):
             yield _unmet(condition, value, customer)
-    for factor in entry.prior.of:
-        if not _score_known(factor, expectation):
-            yield _score_missing(factor, expectation)
 
 
 def _standings(catalog: Catalog, where: Where) -> Standings:

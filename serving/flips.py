@@ -202,8 +202,10 @@ def _crossing(thing: Thing, first: str, end: float) -> float | None:
     """The first crossing of straight lines: the first one's net worth and another's."""
     here = {one.communication: one.expected_net for one in thing.order(thing.now)}
     there = {one.communication: one.expected_net for one in thing.order(end)}
+    if first not in there:
+        return None
     shares = []
-    for name in here:
+    for name in here.keys() & there:
         gap, later = here[first] - here[name], there[first] - there[name]
         if name != first and gap * later <= 0 and gap != later:
             shares.append(gap / (gap - later))

@@ -27,6 +27,7 @@ from models.effects import (
 from models.expectation import Expectation
 from serving.arbitration import NOT_SENT, Weighed, in_order, shares, weigh
 from serving.communication import Communication
+from serving.eligibility import unmet
 from serving.engine import Engine
 from serving.fatigue import Worn
 from serving.policy import Policy
@@ -110,12 +111,18 @@ class Scene:
         return float(name == f"is_{self.customer.stage}")
 
     def with_input(self, name: str, value: float) -> "Scene":
-        """The same where a score or the usual margin stood elsewhere."""
+        """The same where a score or the usual margin stood elsewhere.
+
+        Entries go whose own conditions would not hold there; none come that are refused now.
+        """
         told = self.expectation
         if name == USUAL_MARGIN:
-            return replace(self, expectation=replace(told, usual_margin=value))
-        scores = {**told.scores, name: replace(told.scores[name], value=value)}
-        return replace(self, expectation=replace(told, scores=scores))
+            told = replace(told, usual_margin=value)
+        else:
+            scores = {**told.scores, name: replace(told.scores[name], value=value)}
+            told = replace(told, scores=scores)
+        entries = tuple(e for e in self.entries if not any(unmet(e, self.customer, told)))
+        return replace(self, expectation=told, entries=entries)
 
     def terms(self, communication: str) -> tuple[Term, ...]:
         """What the net worth of a candidate is the sum of; of silence, nothing."""

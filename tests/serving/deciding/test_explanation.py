@@ -13,9 +13,11 @@ from hypothesis import strategies as st
 from features.definitions import FEATURES
 from features.signals import DAY
 from models.effects import NOTHING_MEASURED, STATE, TERMS, EffectModels, state_of
+from models.expectation import PROBABILITIES, Expectation
 from models.messages import load_languages
 from models.reason_texts import load_reason_texts
 from serving.arbitration import ranked
+from serving.communication import Communication
 from serving.decision import decide, fallback
 from serving.engine import Engine
 from serving.explanation import Lead, lead_of, learning
@@ -91,6 +93,17 @@ def require_sums(lead: Lead) -> None:
     assert by_group == pytest.approx(lead.money, abs=1e-9)
 
 
+def suits(entry: Communication, customer: Customer, told: Expectation) -> bool:
+    """Whether the numbers that its entry asks of scores are there."""
+    here = {name: told.value(name) for name in told.scores}
+    here |= {f"{name}_odds_ratio": told.odds_ratio(name) for name in PROBABILITIES}
+    return all(
+        customer.stage in each.unless or each.holds(here[each.feature])
+        for each in entry.where
+        if each.feature in here
+    )
+
+
 def order_after(flip: Flip, value: float, scene: Scene) -> list[str]:
     """The order where one thing is different, from the ranking itself."""
     told, policy, entries = scene.expectation, scene.policy, scene.entries
@@ -114,6 +127,7 @@ def order_after(flip: Flip, value: float, scene: Scene) -> list[str]:
         less = (flip.now - value) / (say * response * policy.opt_out_cost)
         entry = replace(entry, prior=replace(entry.prior, opt_out=entry.prior.opt_out + less))
     entries = tuple(entry if each.name == entry.name else each for each in entries)
+    entries = tuple(each for each in entries if suits(each, scene.customer, told))
     customer, measured = scene.customer, NOTHING_MEASURED
     if scene.effects is not None:
         state = state_of(told, customer.features, customer.stage)
@@ -179,6 +193,16 @@ def leaving(regular: Customer) -> Customer:
 
 def test_the_change_is_where_two_lines_cross(leaving: Customer, one_message: Engine) -> None:
     """Against silence, an assumed effect: share * risk * margin - opt-out = cost + fatigue."""
+    # Of those whose odds are at least twice everybody's alone: below that it is refused first.
+    lead, _, decision = explained(leaving, one_message)
+    odds = 2.0 * decision.expectation.scores["churn_risk"].base_rate
+    odds /= 1.0 - decision.expectation.scores["churn_risk"].base_rate
+    refused = next(flip for flip in lead.flips if flip.what == "churn_risk")
+    assert refused.boundary == pytest.approx(odds / (1.0 + odds), abs=1e-9)
+    listed = one_message.catalog.communications
+    open_to_all = {name: replace(entry, where=()) for name, entry in listed.items()}
+    catalog = replace(one_message.catalog, communications=open_to_all)
+    one_message = replace(one_message, catalog=catalog)
     lead, scene, decision = explained(leaving, one_message)
     first, second = lead.first.candidate, lead.second.candidate
     by_what = {(flip.what, flip.of): flip for flip in lead.flips}

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from serving.catalog import Condition
+from serving.communication import Communication
 from serving.decision import decide
 from serving.engine import Engine
-from serving.flips import WEIGHTS, flips
+from serving.flips import WEIGHTS, Flip, flips
 from serving.policy import InvalidPolicy, load_policy
 from serving.records import Customer, Ledger
 from serving.worth import scene_of
@@ -50,3 +52,35 @@ def test_no_weight_is_named_that_the_policy_refuses(regular: Customer, rule_engi
         ]
     assert named[0.3] == []
     assert [WEIGHTS[0] <= value <= WEIGHTS[1] for value in named[0.7]] == [True]
+
+
+def test_no_score_is_named_at_which_the_message_would_be_refused(
+    regular: Customer, rule_engine: Engine
+) -> None:
+    """The first asks for a churn risk of at most a tenth more; beyond that the other is first."""
+    listed = rule_engine.catalog.communications
+    first = replace(listed["newsletter"], prior=replace(listed["newsletter"].prior, share=5.0))
+    second = replace(first, name="other", prior=replace(first.prior, share=3.0))
+
+    def flips_of(where: tuple[Condition, ...], *others: Communication) -> dict[str, Flip]:
+        entries = {one.name: one for one in (replace(first, where=where), *others)}
+        engine = replace(rule_engine, catalog=replace(rule_engine.catalog, communications=entries))
+        decision = decide(regular, engine, Ledger(consents={}), 0.5)
+        assert decision.ranked[0].communication == "newsletter"
+        return {
+            flip.what: flip for flip in flips(scene_of(decision, regular, engine, engine.bundle))
+        }
+
+    decision = decide(regular, rule_engine, Ledger(consents={}), 0.5)
+    now = decision.expectation.value("churn_risk")
+    assert now is not None
+    most = round(now + 0.1, 3)
+    assert "churn_risk" not in flips_of((), second)
+    found = flips_of((Condition("churn_risk", "<=", most),), second)["churn_risk"]
+    assert (found.instead, found.boundary) == ("other", pytest.approx(most, abs=1e-9))
+    assert most < found.value <= most + 0.002
+    # Where the other asks for the same, silence is all that is left.
+    alike = replace(second, where=(Condition("churn_risk", "<=", most),))
+    assert flips_of((Condition("churn_risk", "<=", most),), alike)["churn_risk"].instead == (
+        "no_contact"
+    )
