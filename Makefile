@@ -26,7 +26,8 @@ demo: install
 	@exec $(BIN)/nextbest demo --data $(DATA) --port $(PORT)
 
 test: install lint
-	$(BIN)/python -m pytest --numprocesses auto --dist loadscope $(PYTEST_ARGS) $(TESTS)
+	# Not by size: whole commands are few tests each, and would all run at the end, on one core.
+	$(BIN)/python -m pytest --numprocesses auto --dist loadscope --no-loadscope-reorder $(PYTEST_ARGS) $(TESTS)
 
 lint: install
 	$(BIN)/ruff check .
