@@ -25,8 +25,9 @@ BIN := .venv/bin
 demo: install
 	@exec $(BIN)/nextbest demo --data $(DATA) --port $(PORT)
 
+# Tests start in the order of their files: by their number, as is usual, whole commands would come
+# last, few tests each, and wait for one core.
 test: install lint
-	# Not by size: whole commands are few tests each, and would all run at the end, on one core.
 	$(BIN)/python -m pytest --numprocesses auto --dist loadscope --no-loadscope-reorder $(PYTEST_ARGS) $(TESTS)
 
 lint: install
