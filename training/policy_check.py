@@ -167,7 +167,8 @@ def check_policy(home: Home, change: Change, as_of: int, narrator: Narrator) -> 
     rates = tuple(group_rates(decisions, groups, new.contacts, current.contacts))
     fair = () if change.group == STAGE else (fairness_gate(rates),)
     moved = _moved(evidence)
-    unchanged = _unchanged(pair, moved, len(decisions))
+    others = tuple(_become_others(decisions, pair))
+    unchanged = "" if others else _unchanged(pair, moved, len(decisions))
     gates = (lottery_gate(found.log, before), *judgement.gates)
     if unchanged:
         gates = (Gate("nothing changes", True, unchanged),)
@@ -183,7 +184,7 @@ def check_policy(home: Home, change: Change, as_of: int, narrator: Narrator) -> 
         groups=rates,
         sortings=sortings(decisions, new.worth, np.random.default_rng(2)),
         gates=(*gates, *fair),
-        notes=(*judges.notes, *_guessed(evidence), *_become_others(decisions, pair)),
+        notes=(*judges.notes, *_guessed(evidence), *others),
         unchanged=unchanged,
     )
 

@@ -5,7 +5,7 @@ from dataclasses import asdict
 
 from training.policy_check import PolicyCheck
 from training.policy_uplift import FEWEST, TOP, Sorting
-from training.policy_value import GAP_LEVEL, Estimate, Valued
+from training.policy_value import FEWEST_EFFECTIVE, GAP_LEVEL, Estimate, Valued
 from training.uplift_curves import Measure
 
 MOST_MOVES = 10  # lines of the table; the rest stands in --json
@@ -188,7 +188,7 @@ def _verdict(found: PolicyCheck) -> str:
         return "Every gate says yes: the new policy may be released"
     if not found.moved:
         return (
-            "A gate says no: the present policy stays. No decision changes, but these are too few "
-            "to say that none would"
+            "A gate says no: the present policy stays. No decision changes, but that suffices only "
+            f"from {FEWEST_EFFECTIVE} decisions on and where no message becomes another one"
         )
     return "A gate says no: the present policy stays"

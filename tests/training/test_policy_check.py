@@ -113,8 +113,8 @@ def test_a_new_title_changes_no_decision_and_is_released_if_enough_were_looked_a
     found = check_policy(home, change, as_of - EARLIER, QUIET)
     assert (found.released, found.moved, found.unchanged) == (False, 0.0, "")
     assert check_lines(found)[-1] == (
-        "A gate says no: the present policy stays. No decision changes, but these are too few to "
-        "say that none would"
+        "A gate says no: the present policy stays. No decision changes, but that suffices only "
+        "from 500 decisions on and where no message becomes another one"
     )
     pair = policy_check._Pair(with_entry(engine, title="New"), engine)
     assert policy_check._unchanged(pair, 0.0, 499) == ""
@@ -141,6 +141,20 @@ def test_a_communication_that_becomes_another_message_is_told(engine, pilot) -> 
     ]
     never_sent = pilot.at(pilot.chosen != pilot.names.index("newsletter"))
     assert list(policy_check._become_others(never_sent, pair)) == []
+
+
+def test_the_same_decisions_about_another_message_are_not_the_same(
+    trained, tmp_path, few_replays
+) -> None:
+    """A greater discount under an old name: enough decisions, none made otherwise, no release."""
+    home, as_of = trained
+    change = Change(catalog_with(home, tmp_path, "discount_pct = 10\n", "discount_pct = 12\n"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(policy_check, "FEWEST_EFFECTIVE", 10)
+        found = check_policy(home, change, as_of - EARLIER, QUIET)
+    assert found.moved == 0.0
+    assert any("discount_pct 12 instead of 10" in note for note in found.notes)
+    assert (found.unchanged, found.released) == ("", False)
 
 
 def test_a_catalog_without_what_the_present_policy_weighs_is_refused(
